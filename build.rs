@@ -1,0 +1,138 @@
+//! Builds what the module needs from the system: bindings to httpd and APR, the C shim, the link to libpython.
+//!
+//! Reads as steps. Whatever is missing ends the build with one sentence that names the package to install.
+//! Without the `module` feature there is nothing to find: the pure rooms build with a Rust compiler alone.
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    #[cfg(feature = "module")]
+    if let Err(missing) = module::build() {
+        println!("cargo:warning={missing}");
+        eprintln!("error: {missing}");
+        std::process::exit(1);
+    }
+}
+
+#[cfg(feature = "module")]
+mod module {
+    use std::path::PathBuf;
+    use std::process::Command;
+    use std::{env, fs};
+
+    /// One sentence for whoever builds: what is missing and what to install.
+    type Missing = String;
+
+    pub(super) fn build() -> Result<(), Missing> {
+        let httpd = find_httpd()?;
+        find_python()?;
+        bind(&httpd)?;
+        compile_shim(&httpd)?;
+        link()
+    }
+
+    /// Where httpd's and APR's headers are, as compiler flags.
+    struct Httpd {
+        flags: Vec<String>,
+    }
+
+    /// Asks `apxs` (or `APXS`) for httpd's headers and `apr-1-config` for APR's and the flags both were compiled with.
+    fn find_httpd() -> Result<Httpd, Missing> {
+        println!("cargo:rerun-if-env-changed=APXS");
+        let apxs = env::var("APXS").unwrap_or_else(|_| "apxs".to_owned());
+        let ask = |name: &str| {
+            answer(&apxs, &["-q", name]).ok_or_else(|| {
+                format!("`{apxs} -q {name}` gives no answer: install httpd's development files (Debian: apache2-dev), or set APXS to the path of apxs.")
+            })
+        };
+        let include = ask("INCLUDEDIR")?;
+        let apr_config = ask("APR_CONFIG").unwrap_or_else(|_| "apr-1-config".to_owned());
+        let apr = answer(&apr_config, &["--includes", "--cppflags"]).ok_or_else(|| {
+            format!("`{apr_config} --includes` gives no answer: install APR's development files (Debian: libapr1-dev).")
+        })?;
+        let apu_config = ask("APU_CONFIG").unwrap_or_else(|_| "apu-1-config".to_owned());
+        let apu = answer(&apu_config, &["--includes"]).ok_or_else(|| {
+            format!("`{apu_config} --includes` gives no answer: install APR-util's development files (Debian: libaprutil1-dev).")
+        })?;
+        if !PathBuf::from(&include).join("httpd.h").is_file() {
+            return Err(format!("{include}/httpd.h is not there: install httpd's development files (Debian: apache2-dev)."));
+        }
+        let mut flags = vec![format!("-I{include}")];
+        flags.extend(apr.split_whitespace().chain(apu.split_whitespace()).map(str::to_owned));
+        Ok(Httpd { flags })
+    }
+
+    /// The Python that `PYO3_PYTHON` names (Debian's by `.cargo/config.toml`): it must come with a shared libpython.
+    fn find_python() -> Result<(), Missing> {
+        println!("cargo:rerun-if-env-changed=PYO3_PYTHON");
+        let python = pyo3_build_config::get();
+        pyo3_build_config::use_pyo3_cfgs();
+        if python.shared() {
+            return Ok(());
+        }
+        Err(format!(
+            "Python {} was built without a shared libpython, which a module of httpd must link: set PYO3_PYTHON to one that has it (Debian: /usr/bin/python3 with python3-dev).",
+            python.version()
+        ))
+    }
+
+    /// Rust declarations for what `apache-headers/wrapper.h` includes, as far as the allowlist goes.
+    fn bind(httpd: &Httpd) -> Result<(), Missing> {
+        println!("cargo:rerun-if-changed=apache-headers/wrapper.h");
+        if let Err(cause) = load_libclang() {
+            return Err(format!("libclang, which reads httpd's headers, can't be loaded ({cause}): install it (Debian: libclang1-14 libclang-common-14-dev)."));
+        }
+        let bindings = bindgen::Builder::default()
+            .header("apache-headers/wrapper.h")
+            .clang_args(&httpd.flags)
+            .allowlist_function("(ap|apr)_.*")
+            .allowlist_type("(ap|apr|module|request_rec|server_rec|conn_rec|process_rec|cmd|command).*")
+            .allowlist_var("(ap_|apr_|AP_|APR_|APLOG_|MODULE_MAGIC|M_|HTTP_|OK|DECLINED|DONE|OR_|RSRC_CONF|ACCESS_CONF|EXEC_ON_READ|OPT_|REQUEST_|NOT_IN_|GLOBAL_ONLY|core_module).*")
+            .default_enum_style(bindgen::EnumVariation::Consts)
+            .prepend_enum_name(false)
+            .derive_debug(false)
+            .generate_comments(false)
+            .layout_tests(true)
+            .wrap_unsafe_ops(true)
+            .generate()
+            .map_err(|cause| format!("httpd's headers can't be read: {cause}"))?;
+        let out = out_dir()?.join("httpd.rs");
+        bindings.write_to_file(&out).map_err(|cause| format!("{} can't be written: {cause}", out.display()))
+    }
+
+    /// bindgen panics where libclang is missing; ask for it first.
+    fn load_libclang() -> Result<(), String> {
+        std::panic::catch_unwind(|| bindgen::clang_version().full).map(|_| ()).map_err(|_| "no libclang found".to_owned())
+    }
+
+    /// What C macros and inline functions hide (`apache-headers/shim.c`).
+    fn compile_shim(httpd: &Httpd) -> Result<(), Missing> {
+        println!("cargo:rerun-if-changed=apache-headers/shim.c");
+        let mut shim = cc::Build::new();
+        shim.file("apache-headers/shim.c").warnings(true).extra_warnings(true).flag_if_supported("-Wno-unused-parameter");
+        for flag in &httpd.flags {
+            shim.flag(flag);
+        }
+        shim.try_compile("wsgi_shim")
+            .map_err(|cause| format!("apache-headers/shim.c can't be compiled, is gcc installed? {cause}"))
+    }
+
+    /// libpython by its full path where the system's loader would not find it; httpd's symbols stay open until LoadModule.
+    fn link() -> Result<(), Missing> {
+        pyo3_build_config::add_libpython_rpath_link_args();
+        println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,mod_wsgi.so");
+        Ok(())
+    }
+
+    fn out_dir() -> Result<PathBuf, Missing> {
+        let dir = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set: build with cargo.")?);
+        fs::create_dir_all(&dir).map_err(|cause| format!("{} can't be made: {cause}", dir.display()))?;
+        Ok(dir)
+    }
+
+    /// What a program prints, trimmed; nothing where it is missing, fails or prints nothing.
+    fn answer(program: &str, arguments: &[&str]) -> Option<String> {
+        let output = Command::new(program).args(arguments).output().ok()?;
+        let text = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+        (output.status.success() && !text.is_empty()).then_some(text)
+    }
+}

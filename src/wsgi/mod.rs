@@ -1,0 +1,2 @@
+//! (room being furnished)
+#![forbid(unsafe_code)]
