@@ -1,2 +1,12 @@
-//! (room being furnished)
+//! The rules of WSGI that need no server and no Python: what `environ` holds, which requests are admitted, what a status and a
+//! header may look like, how paths are split and groups are named.
+//!
+//! Called by `embedded` and `application` for every request, in httpd children and in daemon workers, on any thread. Everything
+//! here is a function of its arguments: no clock, no files, no process state. Names no other room.
 #![forbid(unsafe_code)]
+
+pub mod pairs;
+pub mod quote;
+
+pub use pairs::{Appender, Pairs};
+pub use quote::Quoted;
