@@ -5,8 +5,14 @@
 //! here is a function of its arguments: no clock, no files, no process state. Names no other room.
 #![forbid(unsafe_code)]
 
+pub mod alias;
+pub mod module_name;
 pub mod pairs;
 pub mod quote;
+pub mod script_name;
 
+pub use alias::{prefix_match, target};
+pub use module_name::module_name;
 pub use pairs::{Appender, Pairs};
 pub use quote::Quoted;
+pub use script_name::{SplitPath, collapse_slashes, group_script_name, split};
