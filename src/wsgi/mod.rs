@@ -6,12 +6,14 @@
 #![forbid(unsafe_code)]
 
 pub mod alias;
+pub mod group;
 pub mod module_name;
 pub mod pairs;
 pub mod quote;
 pub mod script_name;
 
 pub use alias::{prefix_match, target};
+pub use group::{Lookups, application_group, callable_object, process_group, script_application_group};
 pub use module_name::module_name;
 pub use pairs::{Appender, Pairs};
 pub use quote::Quoted;
