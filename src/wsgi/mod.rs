@@ -6,14 +6,21 @@
 #![forbid(unsafe_code)]
 
 pub mod alias;
+pub mod environ;
 pub mod group;
+pub mod head_to_get;
 pub mod module_name;
 pub mod pairs;
 pub mod quote;
 pub mod script_name;
 
 pub use alias::{prefix_match, target};
+pub use environ::{
+    CgiPolicy, Entries, Environ, Previous, RequestFacts, UrlScheme, Visit, environ, is_filesystem_key,
+    request_line_target,
+};
 pub use group::{Lookups, application_group, callable_object, process_group, script_application_group};
+pub use head_to_get::{MapHead, head_is_get};
 pub use module_name::module_name;
 pub use pairs::{Appender, Pairs};
 pub use quote::Quoted;

@@ -1,0 +1,323 @@
+//! Builds the text part of `environ` from the facts of a request.
+//!
+//! Called in the httpd child for each request, embedded or not, before Python is touched; `application` turns the pairs into the
+//! dict and adds what is not text (`wsgi.*`, versions, times, thread number). Order is precedence: the subprocess environment
+//! (`SetEnv` and friends) comes first, so that whatever we compute replaces it when the last of equal keys wins.
+
+use std::borrow::Cow;
+
+use crate::wsgi::pairs::{Appender, Pairs};
+use crate::wsgi::script_name::split;
+
+/// Receives one entry: its name, and its value unless that is missing.
+pub type Visit<'v> = dyn FnMut(&[u8], Option<&[u8]>) + 'v;
+
+/// A list of names and values that httpd holds: headers, the subprocess environment.
+///
+/// Any `Fn(&mut Visit<'_>)` is one, so a walk over an httpd table needs no copy.
+pub trait Entries {
+    /// Shows each entry in order; a value that is missing is `None`.
+    fn for_each(&self, visit: &mut Visit<'_>);
+}
+
+impl<Walk: Fn(&mut Visit<'_>)> Entries for Walk {
+    fn for_each(&self, visit: &mut Visit<'_>) {
+        self(visit);
+    }
+}
+
+impl Entries for Pairs {
+    fn for_each(&self, visit: &mut Visit<'_>) {
+        self.entries().for_each(|(key, value)| visit(key, value));
+    }
+}
+
+/// Everything about a request that `environ` shows, borrowed from httpd.
+#[derive(Clone, Copy)]
+pub struct RequestFacts<'a> {
+    /// `r->method`.
+    pub method: &'a [u8],
+    /// `r->uri`: the decoded path.
+    pub uri: &'a [u8],
+    /// `r->the_request`: the request line as it came.
+    pub request_line: &'a [u8],
+    /// `r->protocol`, for example `HTTP/1.1`.
+    pub protocol: &'a [u8],
+    /// `r->args`: the raw query, without `?`.
+    pub args: Option<&'a [u8]>,
+    /// `r->path_info`; empty when there is none.
+    pub path_info: &'a [u8],
+    /// `r->filename`: the mapped file (in the view of a chroot, if any).
+    pub filename: &'a [u8],
+    /// The connection's scheme as httpd says, `http` or `https`.
+    pub scheme: &'a [u8],
+    /// `ap_get_server_name_for_url`, not yet escaped.
+    pub server_name: &'a [u8],
+    /// `ap_get_server_port`.
+    pub server_port: u16,
+    /// The connection's local address.
+    pub server_addr: &'a [u8],
+    /// The user agent's address (`r->useragent_ip`).
+    pub remote_addr: &'a [u8],
+    /// The peer's port.
+    pub remote_port: u16,
+    /// httpd's banner.
+    pub server_software: &'a [u8],
+    /// `ServerAdmin`, if set.
+    pub server_admin: Option<&'a [u8]>,
+    /// `ap_document_root` (in the view of a chroot, if any).
+    pub document_root: &'a [u8],
+    /// `ap_context_prefix`; may be empty.
+    pub context_prefix: &'a [u8],
+    /// `ap_context_document_root`.
+    pub context_document_root: &'a [u8],
+    /// `r->user`.
+    pub user: Option<&'a [u8]>,
+    /// `r->ap_auth_type`.
+    pub auth_type: Option<&'a [u8]>,
+    /// The request that was internally redirected to this one.
+    pub previous: Option<Previous<'a>>,
+    /// This is an SSI subrequest.
+    pub included: bool,
+    /// `r->handler`.
+    pub handler: &'a [u8],
+    /// The script registered by `WSGIHandlerScript`; empty for an ordinary WSGI script.
+    pub handler_script: &'a [u8],
+    /// The resolved process group; empty in embedded mode.
+    pub process_group: &'a [u8],
+    /// The resolved application group; empty for the main interpreter.
+    pub application_group: &'a [u8],
+    /// The resolved name of the application object.
+    pub callable_object: &'a [u8],
+    /// `r->log_id`; the caller has httpd make one when there is none yet.
+    pub request_id: Option<&'a [u8]>,
+    /// The connection's log id, if httpd made one.
+    pub connection_id: Option<&'a [u8]>,
+    /// Host text of the listener's address; may be empty.
+    pub listener_host: &'a [u8],
+    /// The listener's port.
+    pub listener_port: u16,
+    /// Process id of the httpd child.
+    pub server_pid: u32,
+    /// `r->headers_in`.
+    pub headers: &'a dyn Entries,
+    /// `r->subprocess_env`.
+    pub subprocess_env: &'a dyn Entries,
+}
+
+/// An earlier request of an internal redirect.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Previous<'a> {
+    /// The previous request's URI, absolute when `QualifyRedirectURL` is On.
+    pub url: Option<&'a [u8]>,
+    /// The previous request's query.
+    pub query: Option<&'a [u8]>,
+    /// The user of the nearest earlier request that had one.
+    pub user: Option<&'a [u8]>,
+}
+
+/// What configuration decides about `environ`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CgiPolicy {
+    /// `WSGIPassAuthorization On` (or the option of the alias): show `Authorization`.
+    pub pass_authorization: bool,
+    /// `CGIPassAuth On`: show `Authorization` and `Proxy-Authorization`.
+    pub cgi_pass_auth: bool,
+    /// The result of [`head_is_get`](crate::wsgi::head_is_get).
+    pub head_is_get: bool,
+    /// `CGIVar REQUEST_URI current-uri`.
+    pub request_uri_is_current: bool,
+}
+
+/// `wsgi.url_scheme`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UrlScheme {
+    /// Plain.
+    Http,
+    /// The subprocess environment has `HTTPS` as `on` or `1`.
+    Https,
+}
+
+impl UrlScheme {
+    /// The text for `wsgi.url_scheme`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+/// What the Python side needs beside the pairs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Environ<'a> {
+    /// `wsgi.url_scheme`.
+    pub url_scheme: UrlScheme,
+    /// SCRIPT_NAME as in the pairs.
+    pub script_name: Cow<'a, [u8]>,
+    /// PATH_INFO as in the pairs.
+    pub path_info: Cow<'a, [u8]>,
+}
+
+/// Appends every text entry of `environ` to `out`; where a key repeats, the last is the one that holds.
+///
+/// Values are bytes to be decoded as ISO-8859-1 (PEP 3333, "Unicode Issues"), except those of [`is_filesystem_key`]. What CGI has
+/// and WSGI does not need (`GATEWAY_INTERFACE`, `PATH_TRANSLATED`, `SERVER_SIGNATURE`, `REMOTE_HOST`, library paths of the server) is
+/// not made; if an administrator sets it, it stays, except `PATH`.
+pub fn environ<'a>(facts: &RequestFacts<'a>, policy: CgiPolicy, out: &mut Pairs) -> Environ<'a> {
+    let url_scheme = push_subprocess_env(facts.subprocess_env, out);
+    facts.headers.for_each(&mut |name, value| push_header(name, value, policy, out));
+    let path = split(facts.uri, facts.path_info, facts.included);
+    push_server(facts, out);
+    push_request(facts, policy, out);
+    out.push(b"SCRIPT_NAME", &path.script_name);
+    out.push(b"PATH_INFO", &path.path_info);
+    push_own(facts, out);
+    out.push(b"mod_wsgi.script_name", &path.script_name);
+    out.push(b"mod_wsgi.path_info", &path.path_info);
+    Environ { url_scheme, script_name: path.script_name, path_info: path.path_info }
+}
+
+/// Whether this key's value is a path on this machine: decoded with the filesystem encoding, ISO-8859-1 if that fails.
+#[must_use]
+pub fn is_filesystem_key(key: &[u8]) -> bool {
+    key == b"DOCUMENT_ROOT" || key == b"SCRIPT_FILENAME"
+}
+
+/// The second word of a request line: the request target as the client sent it; empty when there is none.
+#[must_use]
+pub fn request_line_target(line: &[u8]) -> &[u8] {
+    line.split(|&byte| is_space(byte)).filter(|word| !word.is_empty()).nth(1).unwrap_or_default()
+}
+
+/// What C's `isspace` says, which httpd splits the request line by; Rust's ASCII whitespace lacks the vertical tab.
+const fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t'..=b'\r')
+}
+
+/// Names are compared as httpd's tables do, without case, so that `SetEnv https on` counts.
+fn push_subprocess_env(env: &dyn Entries, out: &mut Pairs) -> UrlScheme {
+    let mut scheme = None;
+    env.for_each(&mut |key, value| {
+        if key.eq_ignore_ascii_case(b"HTTPS") {
+            // A look-up in an httpd table finds the first of equal names.
+            scheme.get_or_insert(if value.is_some_and(says_on) { UrlScheme::Https } else { UrlScheme::Http });
+        } else if !key.eq_ignore_ascii_case(b"PATH") && !key.starts_with(b"mod_wsgi.x-") {
+            out.push_optional(key, value);
+        }
+    });
+    scheme.unwrap_or(UrlScheme::Http)
+}
+
+fn says_on(value: &[u8]) -> bool {
+    value == b"1" || value.eq_ignore_ascii_case(b"on")
+}
+
+/// RFC 3875 section 4.1.18: "The HTTP header field name is converted to upper case, has all occurrences of "-" replaced with "_" and
+/// has "HTTP_" prepended to give the meta-variable name."
+///
+/// A name with another character than letters, digits and `-` is hidden: `X_User` would become the same variable as `X-User`.
+/// `Proxy` is hidden because HTTP_PROXY configures the clients that an application uses (CVE-2016-5385 and others, "httpoxy").
+fn push_header(name: &[u8], value: Option<&[u8]>, policy: CgiPolicy, out: &mut Pairs) {
+    if name.is_empty() || !name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-') {
+        return;
+    }
+    let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
+    if is(b"Content-Type") {
+        return out.push_optional(b"CONTENT_TYPE", value);
+    }
+    if is(b"Content-Length") {
+        return out.push_optional(b"CONTENT_LENGTH", value);
+    }
+    let hidden = is(b"Proxy")
+        || is(b"Authorization") && !(policy.pass_authorization || policy.cgi_pass_auth)
+        || is(b"Proxy-Authorization") && !policy.cgi_pass_auth;
+    if hidden {
+        return;
+    }
+    let key = |key: &mut Appender<'_>| {
+        key.bytes(b"HTTP_");
+        key.each(name.iter().map(|byte| if *byte == b'-' { b'_' } else { byte.to_ascii_uppercase() }));
+    };
+    match value {
+        Some(value) => out.push_built(key, |out| out.bytes(value)),
+        None => out.push_valueless(key),
+    }
+}
+
+fn push_some(key: &[u8], value: Option<&[u8]>, out: &mut Pairs) {
+    if let Some(value) = value {
+        out.push(key, value);
+    }
+}
+
+fn push_number(key: &[u8], number: impl Into<u64>, out: &mut Pairs) {
+    out.push_built(|out| out.bytes(key), |out| out.number(number));
+}
+
+/// What describes server and connection.
+fn push_server(facts: &RequestFacts<'_>, out: &mut Pairs) {
+    out.push(b"REQUEST_SCHEME", facts.scheme);
+    out.push_built(|key| key.bytes(b"SERVER_NAME"), |value| escape_html(facts.server_name, value));
+    push_number(b"SERVER_PORT", facts.server_port, out);
+    out.push(b"SERVER_ADDR", facts.server_addr);
+    out.push(b"REMOTE_ADDR", facts.remote_addr);
+    push_number(b"REMOTE_PORT", facts.remote_port, out);
+    out.push(b"SERVER_SOFTWARE", facts.server_software);
+    push_some(b"SERVER_ADMIN", facts.server_admin, out);
+    out.push(b"DOCUMENT_ROOT", facts.document_root);
+    out.push(b"CONTEXT_PREFIX", facts.context_prefix);
+    out.push(b"CONTEXT_DOCUMENT_ROOT", facts.context_document_root);
+}
+
+/// What describes the request.
+fn push_request(facts: &RequestFacts<'_>, policy: CgiPolicy, out: &mut Pairs) {
+    out.push(b"SCRIPT_FILENAME", facts.filename);
+    let previous = facts.previous.unwrap_or_default();
+    match facts.user {
+        Some(user) => out.push(b"REMOTE_USER", user),
+        None => push_some(b"REDIRECT_REMOTE_USER", previous.user, out),
+    }
+    push_some(b"AUTH_TYPE", facts.auth_type, out);
+    push_some(b"REDIRECT_URL", previous.url, out);
+    push_some(b"REDIRECT_QUERY_STRING", previous.query, out);
+    out.push(b"SERVER_PROTOCOL", facts.protocol);
+    out.push(b"REQUEST_METHOD", if policy.head_is_get { b"GET" } else { facts.method });
+    // PEP 3333, "environ Variables": QUERY_STRING "May be empty or absent." Applications of C mod_wsgi count on it.
+    out.push(b"QUERY_STRING", facts.args.unwrap_or_default());
+    let uri = if policy.request_uri_is_current { facts.uri } else { request_line_target(facts.request_line) };
+    out.push(b"REQUEST_URI", uri);
+}
+
+/// Our own keys.
+fn push_own(facts: &RequestFacts<'_>, out: &mut Pairs) {
+    out.push(b"mod_wsgi.process_group", facts.process_group);
+    out.push(b"mod_wsgi.application_group", facts.application_group);
+    out.push(b"mod_wsgi.callable_object", facts.callable_object);
+    out.push(b"mod_wsgi.request_handler", facts.handler);
+    out.push(b"mod_wsgi.handler_script", facts.handler_script);
+    out.push(b"mod_wsgi.listener_host", facts.listener_host);
+    push_number(b"mod_wsgi.listener_port", facts.listener_port, out);
+    push_number(b"mod_wsgi.server_pid", facts.server_pid, out);
+    push_some(b"mod_wsgi.request_id", facts.request_id, out);
+    push_some(b"mod_wsgi.connection_id", facts.connection_id, out);
+}
+
+/// httpd escapes SERVER_NAME for HTML because it may be the client's Host header, and so do we.
+fn escape_html(text: &[u8], out: &mut Appender<'_>) {
+    for piece in text.split_inclusive(|byte| matches!(byte, b'<' | b'>' | b'&' | b'"')) {
+        let (plain, entity): (&[u8], &[u8]) = match piece {
+            [plain @ .., b'<'] => (plain, b"&lt;"),
+            [plain @ .., b'>'] => (plain, b"&gt;"),
+            [plain @ .., b'&'] => (plain, b"&amp;"),
+            [plain @ .., b'"'] => (plain, b"&quot;"),
+            plain => (plain, b""),
+        };
+        out.bytes(plain);
+        out.bytes(entity);
+    }
+}
+
+#[cfg(test)]
+mod tests;
