@@ -5,6 +5,7 @@
 //! here is a function of its arguments: no clock, no files, no process state. Names no other room.
 #![forbid(unsafe_code)]
 
+pub mod admission;
 pub mod alias;
 pub mod environ;
 pub mod group;
@@ -14,6 +15,7 @@ pub mod pairs;
 pub mod quote;
 pub mod script_name;
 
+pub use admission::{Admission, Body, FileKind, HandlerKind, Refusal, admit};
 pub use alias::{prefix_match, target};
 pub use environ::{
     CgiPolicy, Entries, Environ, Previous, RequestFacts, UrlScheme, Visit, environ, is_filesystem_key,
