@@ -9,7 +9,9 @@ pub mod admission;
 pub mod alias;
 pub mod environ;
 pub mod group;
+pub mod head;
 pub mod head_to_get;
+pub mod length;
 pub mod module_name;
 pub mod pairs;
 pub mod quote;
@@ -22,7 +24,9 @@ pub use environ::{
     request_line_target,
 };
 pub use group::{Lookups, application_group, callable_object, process_group, script_application_group};
+pub use head::{Head, HeaderError, StatusError};
 pub use head_to_get::{MapHead, head_is_get};
+pub use length::{Ending, LengthError, LengthGuard, computed_length, may_have_content};
 pub use module_name::module_name;
 pub use pairs::{Appender, Pairs};
 pub use quote::Quoted;
