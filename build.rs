@@ -67,6 +67,8 @@ mod module {
         let python = pyo3_build_config::get();
         pyo3_build_config::use_pyo3_cfgs();
         if python.shared() {
+            println!("cargo:rustc-env=WSGI_PYTHON_VERSION={}", python.version());
+            println!("cargo:rustc-env=WSGI_PYTHON_EXECUTABLE={}", python.executable().unwrap_or_default());
             return Ok(());
         }
         Err(format!(

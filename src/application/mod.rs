@@ -1,1 +1,163 @@
-//! (room being furnished)
+//! Runs WSGI applications: loads their scripts, builds `environ`, calls, iterates, closes, reports.
+//!
+//! Knows no server: a request comes as a [`Job`] with its [`Host`], which `embedded` (later the daemon worker) implements. Called
+//! on the thread that serves the request, which holds no interpreter before and after. The rules of PEP 3333 are in `wsgi`.
+
+mod environ;
+mod gate;
+mod reply;
+mod report;
+mod script;
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::python::{Closed, Interpreter, Lent, Py, Runtime, Serving, Settings, StartError, Stored};
+use crate::wsgi::{Host, Level, Pairs, UrlScheme};
+
+use reply::Reply;
+use script::Scripts;
+
+/// A request to be served by an application.
+pub(crate) struct Job<'a> {
+    /// The application group; empty for the main interpreter.
+    pub(crate) group: &'a [u8],
+    /// The script file, and its modification time in microseconds as this request found it.
+    pub(crate) script: &'a [u8],
+    pub(crate) script_mtime: i64,
+    /// `WSGIScriptReloading`.
+    pub(crate) reloading: bool,
+    /// `WSGICaseSensitivity`.
+    pub(crate) case_sensitive: bool,
+    /// `WSGICallableObject`.
+    pub(crate) callable: &'a [u8],
+    /// The text entries of environ, and what was found out while they were made.
+    pub(crate) environ: &'a Pairs,
+    pub(crate) url_scheme: UrlScheme,
+    /// The method of the client, and the one in environ.
+    pub(crate) client_method: &'a [u8],
+    pub(crate) method: &'a [u8],
+    /// Number of the thread in its process (`mod_wsgi.thread_id`).
+    pub(crate) thread_id: u32,
+    /// When the request arrived, seconds since the epoch.
+    pub(crate) request_start: f64,
+}
+
+/// What is left to do for the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The response is complete, or given up with the connection.
+    Done,
+    /// Nothing was sent: an error page with this status is due. The cause is logged.
+    Status(u16),
+}
+
+/// What is the same for all requests of a process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Constants {
+    pub(crate) multithread: bool,
+    pub(crate) multiprocess: bool,
+    pub(crate) run_once: bool,
+    /// `apache.version`: the httpd that the module was built for.
+    pub(crate) apache_version: [u32; 3],
+}
+
+/// The applications of this process.
+pub(crate) struct Applications {
+    runtime: &'static Runtime,
+    constants: Constants,
+    groups: RwLock<HashMap<Vec<u8>, Arc<Group>>>,
+}
+
+/// An application group: an interpreter and what is kept for it.
+struct Group {
+    interpreter: Arc<Interpreter>,
+    /// The entries of environ that never change; copied for each request.
+    template: Stored,
+    scripts: Scripts,
+}
+
+impl Applications {
+    /// Starts Python in this process, if it is not running.
+    ///
+    /// # Errors
+    /// A line for the administrator.
+    pub(crate) fn new(constants: Constants, settings: impl FnOnce() -> Settings) -> Result<Applications, StartError> {
+        Ok(Applications { runtime: Runtime::get(settings)?, constants, groups: RwLock::default() })
+    }
+
+    /// Serves one request. Blocks until the response is sent, or given up.
+    pub(crate) fn serve(&self, job: &Job<'_>, host: &mut dyn Host) -> Outcome {
+        let group = match self.group(job.group) {
+            Ok(group) => group,
+            Err(error) => {
+                host.log(Level::Error, error.to_string().as_bytes());
+                return Outcome::Status(500);
+            }
+        };
+        let lent = Lent::new(host, job.client_method, job.method);
+        let reply = group.interpreter.enter(|py| {
+            let _serving = Serving::new(Arc::clone(lent.exchange()));
+            group.run(py, job, lent.exchange())
+        });
+        match reply {
+            Ok(Reply::Outcome(outcome)) => outcome,
+            Ok(Reply::Whole(body)) => reply::send_whole(&lent, job, &body),
+            Err(Closed) => {
+                drop(lent.with(|host, _| host.log(Level::Info, Closed.to_string().as_bytes())));
+                Outcome::Status(503)
+            }
+        }
+    }
+
+    /// Loads a script on the home thread of its interpreter, as `WSGIImportScript` asks for. Failures are logged.
+    pub(crate) fn import(&self, group: &[u8], path: &[u8], case_sensitive: bool) {
+        let log = self.runtime.settings().log;
+        let group = match self.group(group) {
+            Ok(group) => group,
+            Err(error) => return log(Level::Error, error.to_string().as_bytes()),
+        };
+        let interpreter = Arc::clone(&group.interpreter);
+        let path = path.to_vec();
+        drop(interpreter.at_home(move |py| group.import(py, &path, case_sensitive, log)));
+    }
+
+    fn group(&self, name: &[u8]) -> Result<Arc<Group>, StartError> {
+        if let Some(group) = self.groups.read().unwrap_or_else(PoisonError::into_inner).get(name) {
+            return Ok(Arc::clone(group));
+        }
+        let interpreter = self.runtime.interpreter(name)?;
+        let constants = self.constants;
+        let version = self.runtime.settings().version;
+        let unusable = |cause: String| StartError::Interpreter { group: String::from_utf8_lossy(name).into(), cause };
+        let template = interpreter
+            .enter(|py| {
+                let template = environ::template(py, &interpreter, constants, version);
+                template.map(|template| template.store()).map_err(|raised| raised.to_string())
+            })
+            .map_err(|closed| unusable(closed.to_string()))?
+            .map_err(unusable)?;
+        let mut groups = self.groups.write().unwrap_or_else(PoisonError::into_inner);
+        let made = groups.entry(name.to_vec()).or_insert_with(|| {
+            Arc::new(Group { interpreter, template, scripts: Scripts::default() })
+        });
+        Ok(Arc::clone(made))
+    }
+}
+
+impl Group {
+    fn run(&self, py: Py<'_>, job: &Job<'_>, exchange: &Arc<crate::python::Exchange>) -> Reply {
+        let module = match self.scripts.for_request(py, &self.interpreter, job, exchange) {
+            Ok(module) => module,
+            Err(script::Unusable) => return Reply::Outcome(Outcome::Status(500)),
+        };
+        let reply = reply::reply(py, self, job, exchange, &module);
+        self.interpreter.flush_thread(py);
+        reply
+    }
+
+    fn import(&self, py: Py<'_>, path: &[u8], case_sensitive: bool, log: fn(Level, &[u8])) {
+        self.scripts.import(py, &self.interpreter, path, case_sensitive, log);
+        self.interpreter.flush_thread(py);
+    }
+}

@@ -1,1 +1,27 @@
-//! (room being furnished)
+//! CPython, embedded: the only room that speaks its C API (`pyo3_ffi`).
+//!
+//! Runs in httpd's children (later: in daemon workers), never in the parent. [`Runtime`] starts Python in a process,
+//! [`Interpreter::enter`] attaches the calling thread to one interpreter for as long as a closure runs, and hands it a
+//! [`Py`]: proof of being attached, which every operation on an [`Object`] needs. `PyGILState_*` is never used: it knows one
+//! interpreter only (CPython documentation, "Sub-interpreter support").
+//!
+//! Lock order: a Rust lock that is held across Python code does not exist. A lock may be waited for only while detached,
+//! or be one that is never held over blocking work.
+
+mod callback;
+mod error;
+mod exchange;
+mod home;
+mod interpreter;
+mod native;
+mod object;
+mod preflight;
+mod runtime;
+mod state;
+
+pub(crate) use error::Raised;
+pub(crate) use exchange::{Exchange, Lent};
+pub(crate) use interpreter::Interpreter;
+pub(crate) use object::{Object, Stored};
+pub(crate) use runtime::{Runtime, Settings, StartError};
+pub(crate) use state::Py;

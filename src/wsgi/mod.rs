@@ -11,10 +11,13 @@ pub mod environ;
 pub mod group;
 pub mod head;
 pub mod head_to_get;
+pub mod host;
+pub mod input;
 pub mod length;
 pub mod module_name;
 pub mod pairs;
 pub mod quote;
+pub mod response;
 pub mod script_name;
 
 pub use admission::{Admission, Body, FileKind, HandlerKind, Refusal, admit};
@@ -26,8 +29,11 @@ pub use environ::{
 pub use group::{Lookups, application_group, callable_object, process_group, script_application_group};
 pub use head::{Head, HeaderError, StatusError};
 pub use head_to_get::{MapHead, head_is_get};
+pub use host::{Gone, Host, InputError, Level, Then};
+pub use input::Input;
 pub use length::{Ending, LengthError, LengthGuard, computed_length, may_have_content};
 pub use module_name::module_name;
 pub use pairs::{Appender, Pairs};
 pub use quote::Quoted;
+pub use response::{Failed, Response, SendError, StartError};
 pub use script_name::{SplitPath, collapse_slashes, group_script_name, split};

@@ -1,0 +1,218 @@
+//! Calls the application and turns what it returns into a response (PEP 3333, "Specification Details").
+
+use std::fs::File;
+use std::sync::Arc;
+
+use super::{Group, Job, Outcome, environ, report};
+use crate::python::{Exchange, Lent, Object, Py, Raised, RequestEnded};
+use crate::wsgi::{Failed, Level, Quoted, SendError};
+
+/// What is left to do when the interpreter is given up.
+pub(super) enum Reply {
+    Outcome(Outcome),
+    /// A body that was in memory as a whole, to be sent while others have the interpreter.
+    Whole(Vec<u8>),
+}
+
+/// A body up to here is copied, so that everything is sent after the interpreter was given up once; larger ones are sent from
+/// Python's memory.
+const COPIED: usize = 64 * 1024;
+
+/// Why a response is not complete.
+enum Trouble<'py> {
+    /// An exception of the application's, in what it was doing.
+    Raised(&'static str, Raised<'py>),
+    /// A rule of PEP 3333 was broken.
+    Rule(String),
+    /// The client is gone; nobody is told.
+    Gone,
+}
+
+impl From<SendError> for Trouble<'_> {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Gone(_) => Trouble::Gone,
+            error => Trouble::Rule(error.to_string()),
+        }
+    }
+}
+
+impl From<RequestEnded> for Trouble<'_> {
+    fn from(ended: RequestEnded) -> Self {
+        Trouble::Rule(ended.to_string())
+    }
+}
+
+/// Runs the application object of `module` for a request.
+pub(super) fn reply<'py>(
+    py: Py<'py>,
+    group: &Group,
+    job: &Job<'_>,
+    exchange: &Arc<Exchange>,
+    module: &Object<'py>,
+) -> Reply {
+    let interpreter = &group.interpreter;
+    let named = interpreter.key(py, job.callable).and_then(|name| module.get_item(&name));
+    let application = match named {
+        Ok(Some(application)) => application,
+        Ok(None) | Err(_) => {
+            let text = format!(
+                "WSGI0089: the WSGI script {} has no {}; name its callable in WSGICallableObject, or call it \"application\"",
+                Quoted(job.script),
+                Quoted(job.callable)
+            );
+            drop(exchange.log(py, Level::Error, text.as_bytes()));
+            return Reply::Outcome(Outcome::Status(500));
+        }
+    };
+    let mut errors = None;
+    let called = call(py, group, job, exchange, &application, &mut errors);
+    let answer = match called {
+        Ok(result) => {
+            let answer = respond(py, group, exchange, &result);
+            close(py, group, job, exchange, &result);
+            answer
+        }
+        Err(raised) => Err(Trouble::Raised("calling the WSGI application in", raised)),
+    };
+    let reply = answer.unwrap_or_else(|trouble| Reply::Outcome(give_up(py, group, job, exchange, trouble)));
+    if let Some(errors) = errors {
+        interpreter.give_back(py, errors);
+    }
+    reply
+}
+
+/// `application(environ, start_response)`. The `wsgi.errors` of the request is left in `errors`.
+fn call<'py>(
+    py: Py<'py>,
+    group: &Group,
+    job: &Job<'_>,
+    exchange: &Arc<Exchange>,
+    application: &Object<'py>,
+    errors: &mut Option<crate::python::Errors>,
+) -> Result<Object<'py>, Raised<'py>> {
+    let interpreter = &group.interpreter;
+    let input = interpreter.input(py, exchange)?;
+    let (kept, stream) = interpreter.errors(py, &input)?;
+    *errors = Some(kept);
+    let environ = environ::build(py, interpreter, &group.template.get(py), job, &input, &stream)?;
+    let start_response = interpreter.start_response(&input)?;
+    application.call(&[&environ, &start_response])
+}
+
+fn respond<'py>(
+    py: Py<'py>,
+    group: &Group,
+    exchange: &Exchange,
+    result: &Object<'py>,
+) -> Result<Reply, Trouble<'py>> {
+    let done = Ok(Reply::Outcome(Outcome::Done));
+    if let Some(items) = result.exact_sequence() {
+        let bytes: Option<Vec<&[u8]>> = items.iter().map(Object::as_bytes).collect();
+        if let Some(bytes) = bytes {
+            let total = bytes.iter().map(|item| item.len()).sum();
+            return match bytes.as_slice() {
+                _ if total <= COPIED => Ok(Reply::Whole(bytes.concat())),
+                [whole] => exchange.whole(py, whole)?.map_err(Trouble::from).and(done),
+                _ => {
+                    exchange.announce(py, total)?;
+                    send_items(py, exchange, result)
+                }
+            };
+        }
+    } else if let Some((file, offset, available)) = regular_file(py, group, exchange, result) {
+        return exchange.file(py, file, offset, available)?.map_err(Trouble::from).and(done);
+    }
+    send_items(py, exchange, result)
+}
+
+/// Iterates. Each item goes to the client before the next is asked for: PEP 3333, "Middleware and servers must not delay the
+/// transmission of any block".
+fn send_items<'py>(py: Py<'py>, exchange: &Exchange, result: &Object<'py>) -> Result<Reply, Trouble<'py>> {
+    const ITERATING: &str = "iterating over what was returned by the WSGI application in";
+    let items = result.iterate().map_err(|raised| Trouble::Raised(ITERATING, raised))?;
+    while let Some(item) = items.next().map_err(|raised| Trouble::Raised(ITERATING, raised))? {
+        let Some(bytes) = item.as_bytes() else { return Err(Trouble::Rule(not_bytes(&item))) };
+        exchange.item(py, bytes)??;
+    }
+    exchange.finish(py)??;
+    Ok(Reply::Outcome(Outcome::Done))
+}
+
+fn not_bytes(item: &Object<'_>) -> String {
+    let kind = item.type_name();
+    let remedy = if kind == "str" { "; encode it, for example with .encode(\"utf-8\")" } else { "" };
+    format!("TypeError: the iterable that a WSGI application returns must give bytes, not {kind}{remedy}")
+}
+
+/// The file behind a `wsgi.file_wrapper`, opened again: the application may close or move its own, and httpd may send ours after the
+/// request. Nothing where it is no regular file, or output began; it is iterated then.
+fn regular_file<'py>(
+    py: Py<'py>,
+    group: &Group,
+    exchange: &Exchange,
+    result: &Object<'py>,
+) -> Option<(File, u64, u64)> {
+    if !result.is_instance(&group.interpreter.file_wrapper(py)?) || exchange.sent(py) {
+        return None;
+    }
+    let parts = group.interpreter.call(py, c"regular_file", &[result]).ok()?.exact_sequence()?;
+    let part = |index: usize| u64::try_from(parts.get(index)?.as_i64()?).ok();
+    let (descriptor, offset, available) = (part(0)?, part(1)?, part(2)?);
+    let file = File::open(format!("/proc/self/fd/{descriptor}")).ok()?;
+    Some((file, offset, available))
+}
+
+/// PEP 3333: "If the iterable returned by the application has a close() method, the server or gateway must call that method upon
+/// completion of the current request, whether the request was completed normally, or terminated early".
+fn close(py: Py<'_>, group: &Group, job: &Job<'_>, exchange: &Exchange, result: &Object<'_>) {
+    if result.is_exact_sequence() {
+        return;
+    }
+    let closed = match result.optional_attribute(c"close") {
+        Ok(Some(close)) => close.call0().map(drop),
+        Ok(None) => Ok(()),
+        Err(raised) => Err(raised),
+    };
+    if let Err(raised) = closed {
+        let doing = "calling close() of what was returned by the WSGI application in";
+        report::exception(py, &group.interpreter, exchange, job.script, doing, &raised);
+    }
+}
+
+/// Logs the cause; an error page is due where nothing was sent.
+fn give_up(py: Py<'_>, group: &Group, job: &Job<'_>, exchange: &Exchange, trouble: Trouble<'_>) -> Outcome {
+    match trouble {
+        Trouble::Gone => return Outcome::Done,
+        Trouble::Raised(doing, raised) => {
+            report::exception(py, &group.interpreter, exchange, job.script, doing, &raised);
+        }
+        Trouble::Rule(text) => drop(exchange.log(py, Level::Error, broken_rule(job, &text).as_bytes())),
+    }
+    match exchange.fail(py) {
+        Failed::BeforeHead => Outcome::Status(500),
+        Failed::AfterHead => Outcome::Done,
+    }
+}
+
+fn broken_rule(job: &Job<'_>, text: &str) -> String {
+    format!("WSGI0174: the WSGI application in {} failed: {text}", Quoted(job.script))
+}
+
+/// Sends a body that is in memory, on a thread that is no longer attached.
+pub(super) fn send_whole(lent: &Lent<'_>, job: &Job<'_>, body: &[u8]) -> Outcome {
+    let sent = lent.with(|host, response| {
+        let sent = response.whole(host, body);
+        match sent {
+            Ok(()) | Err(SendError::Gone(_)) => Outcome::Done,
+            Err(error) => {
+                host.log(Level::Error, broken_rule(job, &error.to_string()).as_bytes());
+                match response.fail(host) {
+                    Failed::BeforeHead => Outcome::Status(500),
+                    Failed::AfterHead => Outcome::Done,
+                }
+            }
+        }
+    });
+    sent.unwrap_or(Outcome::Done)
+}

@@ -1,0 +1,296 @@
+"""What every interpreter gets of ours before any code of the application's.
+
+Executed once per interpreter by native.rs, in a module of its own that is not in sys.modules. `emit(level, line)` writes one record
+to the log of the request that this thread serves, else to the server's.
+"""
+
+import atexit
+import io
+import os
+import sys
+import threading
+from _thread import get_ident
+from types import ModuleType
+
+OURS = "<mod_wsgi>"
+ERROR, INFO = 3, 6
+
+emit = None
+
+# Unfinished lines on the standard streams, by stream and thread; native.rs looks whether it is empty after each request.
+UNFINISHED = {}
+
+
+class Log:
+    """The binary end of sys.stderr, sys.stdout and wsgi.errors: one record per line, a line per thread at a time."""
+
+    __slots__ = ("name", "target", "pending")
+    closed = False
+    encoding = "utf-8"
+    errors = "replace"
+
+    def __init__(self, name, pending):
+        self.name = name
+        # The request that the stream belongs to; without one, whatever the writing thread serves.
+        self.target = None
+        self.pending = pending
+
+    def write(self, data):
+        if isinstance(data, str):
+            import warnings
+
+            warnings.warn("bytes are expected by this stream, not str", DeprecationWarning, stacklevel=2)
+            data = data.encode("utf-8", "replace")
+        data = bytes(data)
+        place = self.name, get_ident()
+        *lines, rest = (self.pending.pop(place, b"") + data).split(b"\n")
+        for line in lines:
+            self._record(line)
+        if rest:
+            self.pending[place] = rest
+        return len(data)
+
+    def flush(self):
+        rest = self.pending.pop((self.name, get_ident()), b"")
+        if rest:
+            self._record(rest)
+
+    def _record(self, line):
+        if self.target is None:
+            emit(ERROR, line)
+        else:
+            self.target.log(line)
+
+    def flush_all(self):
+        """The request has ended: what any thread wrote without a newline is a line, too."""
+        while self.pending:
+            self._record(self.pending.popitem()[1])
+
+    def close(self):
+        self.flush()
+
+    def isatty(self):
+        return False
+
+    def readable(self):
+        return False
+
+    def seekable(self):
+        return False
+
+    def writable(self):
+        return True
+
+    def fileno(self):
+        raise OSError(f"{self.name} goes to the web server's error log and has no file descriptor")
+
+
+def stream(name, pending=UNFINISHED):
+    return io.TextIOWrapper(Log(name, pending), encoding="utf-8", errors="replace", write_through=True)
+
+
+def errors_stream():
+    """A wsgi.errors, its binary end, and where that keeps unfinished lines; given to one request after the other."""
+    pending = {}
+    wrapper = stream("<wsgi.errors>", pending)
+    return wrapper, wrapper.buffer, pending
+
+
+class Restricted:
+    """Stands for a stream that the administrator has forbidden."""
+
+    def __init__(self, name, directive):
+        object.__setattr__(self, "_why", f"{name} access is restricted by mod_wsgi ({directive} On)")
+
+    def __getattribute__(self, attribute):
+        raise OSError(object.__getattribute__(self, "_why"))
+
+
+class FileWrapper:
+    """wsgi.file_wrapper (PEP 3333, "Optional Platform-Specific File Handling")."""
+
+    def __init__(self, filelike, blksize=8192):
+        if blksize < 0:
+            raise ValueError("blksize must not be negative")
+        self._filelike = filelike
+        self._blksize = blksize
+
+    @property
+    def filelike(self):
+        if self._filelike is None:
+            raise ValueError("the file wrapper is closed")
+        return self._filelike
+
+    @property
+    def blksize(self):
+        return self._blksize
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        data = self.filelike.read(self._blksize)
+        if not isinstance(data, bytes):
+            raise TypeError(f"the file-like object's read() must return bytes, not {type(data).__name__}")
+        if not data:
+            raise StopIteration
+        return data
+
+    def close(self):
+        filelike, self._filelike = self._filelike, None
+        close = getattr(filelike, "close", None)
+        if close is not None:
+            try:
+                close()
+            except Exception:
+                pass
+
+
+FileWrapper.__module__ = "mod_wsgi"
+
+
+def regular_file(wrapper):
+    """Descriptor, offset and remaining length of the regular file behind a FileWrapper; None for anything else."""
+    import stat
+
+    try:
+        filelike = wrapper.filelike
+        descriptor = filelike.fileno()
+        info = os.fstat(descriptor)
+        if not stat.S_ISREG(info.st_mode):
+            return None
+        offset = filelike.tell()
+    except Exception:
+        return None
+    if not isinstance(offset, int) or offset < 0:
+        return None
+    return descriptor, offset, max(0, info.st_size - offset)
+
+
+def prepare(settings, emitter):
+    """Called on the interpreter's home thread."""
+    global emit
+    emit = emitter
+    sys.argv = ["mod_wsgi"]
+    sys.stderr = stream("<stderr>")
+    if not settings["single_process"]:
+        sys.stdout = stream("<stdout>")
+        if settings["restrict_stdin"]:
+            sys.stdin = Restricted("sys.stdin", "WSGIRestrictStdin")
+        if settings["restrict_stdout"]:
+            sys.stdout = Restricted("sys.stdout", "WSGIRestrictStdout")
+    if settings["restrict_signal"]:
+        restrict_signal()
+    if settings["eggs"] is not None:
+        os.environ["PYTHON_EGG_CACHE"] = settings["eggs"]
+    if settings["switch_interval"] is not None:
+        sys.setswitchinterval(settings["switch_interval"])
+    add_paths(settings["path"])
+    module = ModuleType("mod_wsgi", "Apache's WSGI module.")
+    module.version = settings["version"]
+    module.process_group = settings["process_group"]
+    module.application_group = settings["application_group"]
+    module.maximum_processes = settings["maximum_processes"]
+    module.threads_per_process = settings["threads_per_process"]
+    module.FileWrapper = FileWrapper
+    package = package_path("mod_wsgi")
+    if package is not None:
+        module.__path__ = package
+    sys.modules["mod_wsgi"] = module
+
+
+def package_path(name):
+    """Where an installed package of our name has its sub-modules, which stay importable."""
+    from importlib.machinery import PathFinder
+
+    try:
+        spec = PathFinder.find_spec(name)
+    except Exception:
+        return None
+    return None if spec is None else spec.submodule_search_locations
+
+
+def restrict_signal():
+    import signal
+
+    real, process = signal.signal, os.getpid()
+
+    def intercepted(signalnum, handler):
+        if os.getpid() != process:
+            return real(signalnum, handler)
+        import traceback
+
+        emit(INFO, f"signal.signal({signalnum!s}, ...) has no effect: signals are httpd's (WSGIRestrictSignal)".encode())
+        for line in "".join(traceback.format_stack()[:-1]).splitlines():
+            emit(INFO, line.encode("utf-8", "replace"))
+        return handler
+
+    signal.signal = intercepted
+
+
+def add_paths(paths):
+    """Puts these in front of sys.path, in their order, each followed by what its .pth files add."""
+    import site
+
+    front = []
+    for path in paths:
+        known = set(sys.path)
+        try:
+            if not os.path.isdir(path):
+                os.stat(path)
+            site.addsitedir(path)
+        except Exception as failure:
+            text = f"WSGI0091: WSGIPythonPath: {path!r} can't be added to sys.path, nor what follows it: {failure}"
+            emit(ERROR, text.encode("utf-8", "replace"))
+            break
+        added = [entry for entry in sys.path if entry not in known]
+        front += [os.path.abspath(path)] + [entry for entry in added if entry != os.path.abspath(path)]
+    front = list(dict.fromkeys(front))
+    sys.path[:] = front + [entry for entry in sys.path if entry not in front]
+
+
+def load_script(name, path, stamp):
+    """Executes a script file as a fresh module; it is in sys.modules while it runs, and stays if it succeeds."""
+    sys.modules.pop(name, None)
+    module = ModuleType(name)
+    module.__file__ = path
+    with open(path, "rb") as file:
+        source = file.read()
+    code = compile(source, path, "exec", dont_inherit=True)
+    module.__mtime__ = stamp
+    sys.modules[name] = module
+    try:
+        exec(code, module.__dict__)
+    except BaseException:
+        sys.modules.pop(name, None)
+        raise
+    return module
+
+
+def describe(exception):
+    """The lines of an exception with its traceback, without frames of ours at its start."""
+    import traceback
+
+    if not isinstance(exception, BaseException):
+        return ["the failure left no exception"]
+    frames = exception.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename == OURS:
+        frames = frames.tb_next
+    return "".join(traceback.format_exception(type(exception), exception, frames)).splitlines()
+
+
+def flush_thread():
+    """A request has ended on this thread: a line that it left unfinished on a standard stream belongs to it."""
+    thread = get_ident()
+    for place in [place for place in UNFINISHED if place[1] == thread]:
+        emit(ERROR, UNFINISHED.pop(place, b""))
+
+
+def shut_down():
+    """What CPython does before it ends an interpreter, bounded by whoever waits for it."""
+    for step in (threading._shutdown, atexit._run_exitfuncs, flush_thread):
+        try:
+            step()
+        except BaseException as failure:
+            for line in describe(failure):
+                emit(ERROR, line.encode("utf-8", "replace"))

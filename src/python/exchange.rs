@@ -1,0 +1,469 @@
+//! One request as the application sees it: `wsgi.input`, `start_response`, `write`, and the log behind `wsgi.errors`.
+//!
+//! Python holds an object that holds an [`Exchange`]; the exchange is lent the [`Host`] while the request lasts. An application may
+//! keep the object, or use it from threads of its own: the host is then reached by one of them at a time, and by none once the
+//! request has ended (`RuntimeError`). The lock is waited for only by detached threads.
+
+use std::ffi::{c_int, c_void};
+use std::fs::File;
+use std::ptr::NonNull;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use pyo3_ffi as ffi;
+
+use super::callback::{Answer, Arguments, Class, Failure, Method, guard};
+use super::error::Raised;
+use super::object::{Object, unsigned};
+use super::state::Py;
+use crate::wsgi::{Failed, Head, Host, Input, InputError, Level, Response, SendError, StartError};
+
+/// A request and its host, as long as it lasts.
+pub(crate) struct Exchange {
+    state: Mutex<State>,
+}
+
+struct State {
+    host: Option<HostPointer>,
+    input: Input,
+    response: Response,
+}
+
+/// A host that [`Lent`] promises to take back before it is gone.
+struct HostPointer(NonNull<dyn Host + 'static>);
+
+// SAFETY: reached by one thread at a time, through the exchange's lock; a `Host` is called by whichever thread that is.
+unsafe impl Send for HostPointer {}
+
+/// The request has ended, and with it what the object stood for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the request that this object belongs to has ended")]
+pub(crate) struct RequestEnded;
+
+impl Exchange {
+    /// Reads the next bytes of the body, or a line of it.
+    fn read(&self, py: Py<'_>, line: bool, size: Option<usize>) -> Result<Vec<u8>, Failure<'static>> {
+        let read = self.detached(py, |host, input, _| {
+            if line { input.line(host, size) } else { input.read(host, size) }
+        });
+        Ok(read.map_err(|ended| Failure::new(Class::Runtime, ended))??)
+    }
+
+    /// Sends one item of the application's iterable.
+    ///
+    /// # Errors
+    /// [`RequestEnded`], else what the response says.
+    pub(crate) fn item(&self, py: Py<'_>, data: &[u8]) -> Result<Result<(), SendError>, RequestEnded> {
+        self.detached(py, |host, _, response| response.item(host, data))
+    }
+
+    /// Sends a regular file as the body and ends the response.
+    ///
+    /// # Errors
+    /// As [`Exchange::item`].
+    pub(crate) fn file(
+        &self,
+        py: Py<'_>,
+        file: File,
+        offset: u64,
+        available: u64,
+    ) -> Result<Result<(), SendError>, RequestEnded> {
+        self.detached(py, |host, _, response| response.file(host, file, offset, available))
+    }
+
+    /// Whether the head was sent.
+    pub(crate) fn sent(&self) -> bool {
+        self.lock().response.sent()
+    }
+
+    /// Writes one record to the request's log.
+    ///
+    /// # Errors
+    /// [`RequestEnded`].
+    pub(crate) fn log(&self, py: Py<'_>, level: Level, line: &[u8]) -> Result<(), RequestEnded> {
+        self.detached(py, |host, _, _| host.log(level, line))
+    }
+
+    fn start(&self, py: Py<'_>, head: Head, with_exc_info: bool) -> Result<Result<(), StartError>, RequestEnded> {
+        self.detached(py, |_, _, response| response.start(head, with_exc_info))
+    }
+
+    /// Runs `work` with the host, holding no interpreter unless nobody is in the way and `work` can't block.
+    fn detached<R: Send>(
+        &self,
+        py: Py<'_>,
+        work: impl FnOnce(&mut dyn Host, &mut Input, &mut Response) -> R + Send,
+    ) -> Result<R, RequestEnded> {
+        py.detach(|| self.with_host(work))
+    }
+
+    fn with_host<R>(
+        &self,
+        work: impl FnOnce(&mut dyn Host, &mut Input, &mut Response) -> R,
+    ) -> Result<R, RequestEnded> {
+        let mut state = self.lock();
+        let State { host, input, response } = &mut *state;
+        let Some(host) = host else { return Err(RequestEnded) };
+        // SAFETY: `Lent` takes the pointer away, under this lock, before its host is gone.
+        let host = unsafe { host.0.as_mut() };
+        Ok(work(host, input, response))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A host lent to an exchange; taken back on drop, when no thread uses it any more.
+pub(crate) struct Lent<'h> {
+    exchange: Arc<Exchange>,
+    /// Keeps the host borrowed as long as the exchange may reach it.
+    _host: std::marker::PhantomData<&'h mut dyn Host>,
+}
+
+impl<'h> Lent<'h> {
+    /// Lends `host` until the value is dropped. `method` is what the application sees in place of `client_method`.
+    pub(crate) fn new(host: &'h mut (dyn Host + 'h), client_method: &[u8], method: &[u8]) -> Lent<'h> {
+        let host: NonNull<dyn Host + 'h> = NonNull::from(host);
+        // SAFETY: only the lifetime changes; `drop` below ends every use before 'h does. (A `Lent` that is leaked keeps no request:
+        // it is made and dropped on the stack of one function, in this crate.)
+        let host: NonNull<dyn Host + 'static> = unsafe { std::mem::transmute(host) };
+        let response = Response::new(client_method, method);
+        let state = State { host: Some(HostPointer(host)), input: Input::default(), response };
+        Lent { exchange: Arc::new(Exchange { state: Mutex::new(state) }), _host: std::marker::PhantomData }
+    }
+
+    pub(crate) fn exchange(&self) -> &Arc<Exchange> {
+        &self.exchange
+    }
+
+    /// Runs `work` with the host. For a thread that is not attached.
+    pub(crate) fn with<R>(&self, work: impl FnOnce(&mut dyn Host, &mut Response) -> R) -> Result<R, RequestEnded> {
+        self.exchange.with_host(|host, _, response| work(host, response))
+    }
+
+    /// The application failed: the response is given up, if it began.
+    pub(crate) fn fail(&self) -> Failed {
+        self.with(|host, response| response.fail(host)).unwrap_or(Failed::AfterHead)
+    }
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        self.exchange.lock().host = None;
+    }
+}
+
+impl From<InputError> for Failure<'_> {
+    fn from(error: InputError) -> Self {
+        Failure::new(Class::Os, error)
+    }
+}
+
+/// What Python sees of an exchange: an instance of `mod_wsgi.Input`.
+#[repr(C)]
+struct InputObject {
+    base: ffi::PyObject,
+    /// From `Arc::into_raw`; given back by `dealloc`.
+    exchange: *const Exchange,
+}
+
+static METHODS: [Method; 6] = [
+    Method::fast(c"read", read),
+    Method::fast(c"readline", readline),
+    Method::fast(c"readlines", readlines),
+    Method::fast(c"close", close),
+    Method::fast(c"log", log),
+    Method::end(),
+];
+static START_RESPONSE: Method = Method::fast(c"start_response", start_response);
+static WRITE: Method = Method::fast(c"write", write);
+
+/// Makes the class, for the interpreter that this thread is attached to.
+pub(super) fn class(py: Py<'_>) -> Result<Object<'_>, Raised<'_>> {
+    let slot = |slot: c_int, function: *mut c_void| ffi::PyType_Slot { slot, pfunc: function };
+    let methods = (&raw const METHODS).cast_mut().cast();
+    let mut slots = [
+        slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
+        slot(ffi::Py_tp_iter, iter as *mut c_void),
+        slot(ffi::Py_tp_iternext, iternext as *mut c_void),
+        slot(ffi::Py_tp_methods, methods),
+        slot(0, std::ptr::null_mut()),
+    ];
+    let basicsize = c_int::try_from(size_of::<InputObject>()).unwrap_or(c_int::MAX);
+    let flags = u32::try_from(ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION).unwrap_or_default();
+    let mut spec =
+        ffi::PyType_Spec { name: c"mod_wsgi.Input".as_ptr(), basicsize, itemsize: 0, flags, slots: slots.as_mut_ptr() };
+    // SAFETY: attached by `py`; the description is complete, and what CPython keeps of it (name, methods) is static.
+    Object::returned(py, unsafe { ffi::PyType_FromSpec(&raw mut spec) })
+}
+
+/// `wsgi.input` for a request.
+pub(crate) fn input<'py>(
+    py: Py<'py>,
+    class: &Object<'py>,
+    exchange: &Arc<Exchange>,
+) -> Result<Object<'py>, Raised<'py>> {
+    // SAFETY: attached; our class, whose instances have no Python-visible constructor.
+    let raw = unsafe { ffi::PyType_GenericAlloc(class.as_ptr().cast(), 0) };
+    let object = Object::returned(py, raw)?;
+    // SAFETY: a fresh instance of our class, laid out as InputObject.
+    unsafe { (*raw.cast::<InputObject>()).exchange = Arc::into_raw(Arc::clone(exchange)) };
+    Ok(object)
+}
+
+/// `start_response` for a request, bound to its `wsgi.input`.
+pub(crate) fn start_response_of<'py>(input: &Object<'py>) -> Result<Object<'py>, Raised<'py>> {
+    START_RESPONSE.bind(input)
+}
+
+/// The exchange behind `this`.
+///
+/// # Safety
+/// `this` is an instance of our class, alive for `'a`.
+unsafe fn exchange_of<'a>(this: *mut ffi::PyObject) -> &'a Exchange {
+    // SAFETY: the caller's promise; the field is set by `input` before anybody else sees the object.
+    let exchange = unsafe { (*this.cast::<InputObject>()).exchange };
+    // SAFETY: from `Arc::into_raw`, given back only by `dealloc`.
+    unsafe { &*exchange }
+}
+
+unsafe extern "C" fn dealloc(this: *mut ffi::PyObject) {
+    // SAFETY: CPython calls this once, with an instance of our class.
+    let exchange = unsafe { (*this.cast::<InputObject>()).exchange };
+    // SAFETY: as above.
+    let class = unsafe { ffi::Py_TYPE(this) };
+    if !exchange.is_null() {
+        // SAFETY: from `Arc::into_raw`; the state that it may free holds nothing of Python's, and dropping it can't panic.
+        drop(unsafe { Arc::from_raw(exchange) });
+    }
+    // SAFETY: allocated by PyType_GenericAlloc of this class, which is not garbage-collected.
+    unsafe { ffi::PyObject_Free(this.cast()) };
+    // SAFETY: an instance of a heap type owns a reference to it.
+    unsafe { ffi::Py_DECREF(class.cast()) };
+}
+
+unsafe extern "C" fn iter(this: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls with a live object; the reference is the caller's.
+    unsafe { ffi::Py_NewRef(this) }
+}
+
+unsafe extern "C" fn iternext(this: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls with an instance of our class.
+    let exchange = unsafe { exchange_of(this) };
+    let mut ended = false;
+    // SAFETY: CPython calls this on an attached thread.
+    let line = unsafe {
+        guard("wsgi.input iteration", |py| {
+            let line = exchange.read(py, true, None)?;
+            ended = line.is_empty();
+            Ok(Object::bytes(py, &line)?)
+        })
+    };
+    if ended {
+        // SAFETY: ours; NULL without an exception is the end (`tp_iternext`).
+        unsafe { ffi::Py_XDECREF(line) };
+        return std::ptr::null_mut();
+    }
+    line
+}
+
+/// A METH_FASTCALL function of the class: the exchange and the arguments to `body`.
+macro_rules! method {
+    ($function:ident, $name:literal, $least:literal..=$most:literal, $body:expr) => {
+        unsafe extern "C" fn $function(
+            this: *mut ffi::PyObject,
+            items: *mut *mut ffi::PyObject,
+            count: ffi::Py_ssize_t,
+        ) -> *mut ffi::PyObject {
+            // SAFETY: CPython calls with an instance of our class.
+            let exchange = unsafe { exchange_of(this) };
+            let body: for<'py> fn(Py<'py>, *mut ffi::PyObject, &Exchange, Arguments<'py>) -> Answer<'py> = $body;
+            // SAFETY: CPython calls this on an attached thread.
+            unsafe {
+                guard($name, |py| {
+                    // SAFETY: CPython calls with its own arguments, which live until we return.
+                    let arguments = unsafe { Arguments::new(py, items, count) };
+                    arguments.between($name, $least, $most)?;
+                    body(py, this, exchange, arguments)
+                })
+            }
+        }
+    };
+}
+
+method!(read, "read()", 0..=1, |py, _, exchange, arguments| {
+    let size = size(arguments.get(0))?;
+    Ok(Object::bytes(py, &exchange.read(py, false, size)?)?)
+});
+
+method!(readline, "readline()", 0..=1, |py, _, exchange, arguments| {
+    let size = size(arguments.get(0))?;
+    Ok(Object::bytes(py, &exchange.read(py, true, size)?)?)
+});
+
+method!(readlines, "readlines()", 0..=1, |py, _, exchange, arguments| {
+    let hint = size(arguments.get(0))?.filter(|hint| *hint > 0);
+    let (mut lines, mut total) = (Vec::new(), 0);
+    loop {
+        let line = exchange.read(py, true, None)?;
+        if line.is_empty() {
+            break;
+        }
+        total += line.len();
+        lines.push(Object::bytes(py, &line)?);
+        if hint.is_some_and(|hint| total >= hint) {
+            break;
+        }
+    }
+    Ok(Object::list(py, lines)?)
+});
+
+method!(close, "close()", 0..=0, |py, _, exchange, _| {
+    if exchange.lock().host.is_none() {
+        return Err(Failure::new(Class::Runtime, RequestEnded));
+    }
+    Ok(Object::none(py))
+});
+
+method!(log, "log()", 1..=1, |py, _, exchange, arguments| {
+    if let Some(line) = arguments.get(0) {
+        let logged = exchange.log(py, Level::Error, line.as_bytes().unwrap_or_default());
+        logged.map_err(|ended| Failure::new(Class::Runtime, ended))?;
+    }
+    Ok(Object::none(py))
+});
+
+method!(write, "write()", 1..=1, |py, _, exchange, arguments| {
+    let data = arguments.get(0);
+    let Some(bytes) = data.as_ref().and_then(Object::as_bytes) else {
+        let given = data.map_or_else(|| "nothing".to_owned(), |data| data.type_name());
+        return Err(Failure::new(Class::Type, format!("write() takes bytes, not {given}")));
+    };
+    let written = exchange.detached(py, |host, _, response| response.write(host, bytes));
+    match written.map_err(|ended| Failure::new(Class::Runtime, ended))? {
+        Ok(()) => Ok(Object::none(py)),
+        Err(SendError::Gone(gone)) => Err(Failure::new(Class::Os, gone)),
+        Err(SendError::Length(error)) => Err(Failure::new(Class::Value, error)),
+        Err(error @ SendError::NotStarted) => Err(Failure::new(Class::Runtime, error)),
+    }
+});
+
+method!(start_response, "start_response()", 2..=3, |py, this, exchange, arguments| {
+    let head = head(&arguments)?;
+    let exc_info = arguments.get(2).filter(|exc_info| !exc_info.is_none());
+    let parts = exc_info.as_ref().map(|exc_info| exc_info.exact_sequence().unwrap_or_default());
+    if parts.as_ref().is_some_and(|parts| parts.len() != 3) {
+        return Err(Failure::new(Class::Runtime, "start_response()'s exc_info must be a tuple of three, as sys.exc_info() gives"));
+    }
+    match exchange.start(py, head, parts.is_some()).map_err(|ended| Failure::new(Class::Runtime, ended))? {
+        Ok(()) => {}
+        Err(error @ StartError::HeadSent) => return Err(Failure::new(Class::Runtime, error)),
+        Err(StartError::Reraise) => return Err(reraise(py, parts.unwrap_or_default())),
+    }
+    let Some(this) = NonNull::new(this) else { return Ok(Object::none(py)) };
+    Ok(WRITE.bind(&Object::borrowed(py, this))?)
+});
+
+/// The exception of an `exc_info`, raised again.
+fn reraise<'py>(py: Py<'py>, parts: Vec<Object<'py>>) -> Failure<'py> {
+    let mut pointers = parts.into_iter().map(|part| if part.is_none() { std::ptr::null_mut() } else { part.into_ptr() });
+    let mut next = || pointers.next().unwrap_or(std::ptr::null_mut());
+    let (kind, value, traceback) = (next(), next(), next());
+    // SAFETY: attached by `py`; three references (or NULL) are handed over.
+    unsafe { ffi::PyErr_Restore(kind, value, traceback) };
+    Failure::Raised(Raised::fetch(py))
+}
+
+/// The first two arguments of `start_response`, checked.
+fn head<'py>(arguments: &Arguments<'py>) -> Result<Head, Failure<'py>> {
+    let value = |error: &dyn std::fmt::Display| Failure::new(Class::Value, error);
+    let status = arguments.get(0).map(|status| Latin1::new(status, "status")).transpose()?;
+    let mut head = Head::new(status.as_ref().map(Latin1::bytes).unwrap_or_default()).map_err(|error| value(&error))?;
+    let Some(headers) = arguments.get(1) else { return Ok(head) };
+    // SAFETY: attached; any object may be asked.
+    if unsafe { ffi::PyList_Check(headers.as_ptr()) } == 0 {
+        let text = format!("start_response()'s headers must be a list, not {}", headers.type_name());
+        return Err(Failure::new(Class::Type, text));
+    }
+    // SAFETY: a list, as just checked.
+    let length = unsafe { ffi::PyList_Size(headers.as_ptr()) };
+    for index in 0..length {
+        // SAFETY: a list; borrowed, NULL with an exception where it became shorter meanwhile.
+        let item = unsafe { ffi::PyList_GetItem(headers.as_ptr(), index) };
+        let Some(item) = NonNull::new(item) else { return Err(Raised::fetch(headers.py()).into()) };
+        let item = Object::borrowed(headers.py(), item);
+        let (name, content) = pair(&item)?;
+        let (name, content) = (Latin1::new(name, "header name")?, Latin1::new(content, "header value")?);
+        head.push(name.bytes(), content.bytes()).map_err(|error| value(&error))?;
+    }
+    Ok(head)
+}
+
+/// A header: a tuple of two.
+fn pair<'py>(item: &Object<'py>) -> Result<(Object<'py>, Object<'py>), Failure<'py>> {
+    // SAFETY: attached; any object may be asked.
+    if unsafe { ffi::PyTuple_Check(item.as_ptr()) } == 0 {
+        let text = format!("each of start_response()'s headers must be a tuple, not {}", item.type_name());
+        return Err(Failure::new(Class::Type, text));
+    }
+    // SAFETY: a tuple, as just checked.
+    let length = unsigned(unsafe { ffi::PyTuple_Size(item.as_ptr()) });
+    let part = |index| {
+        // SAFETY: a tuple; borrowed, NULL with an exception where there is no such item.
+        NonNull::new(unsafe { ffi::PyTuple_GetItem(item.as_ptr(), index) }).map(|part| Object::borrowed(item.py(), part))
+    };
+    match (length, part(0), part(1)) {
+        (2, Some(name), Some(value)) => Ok((name, value)),
+        _ => {
+            drop(Raised::pending(item.py()));
+            Err(Failure::new(Class::Value, format!("each of start_response()'s headers must be a (name, value) tuple, this one has {length} items")))
+        }
+    }
+}
+
+/// PEP 3333, "Unicode Issues": strings hold "only code points representable in ISO-8859-1 encoding".
+enum Latin1<'py> {
+    /// All ASCII: the string's own memory.
+    Ascii(Object<'py>, NonNull<u8>, usize),
+    Encoded(Object<'py>),
+}
+
+impl<'py> Latin1<'py> {
+    fn new(text: Object<'py>, what: &str) -> Result<Latin1<'py>, Failure<'py>> {
+        // SAFETY: attached; any object may be asked.
+        if unsafe { ffi::PyUnicode_Check(text.as_ptr()) } == 0 {
+            return Err(Failure::new(Class::Type, format!("{what} must be a str, not {}", text.type_name())));
+        }
+        // SAFETY: a str, as just checked.
+        if unsafe { ffi::PyUnicode_IS_ASCII(text.as_ptr()) } != 0 {
+            let mut length = 0;
+            // SAFETY: a str; the memory is the string's own and never changes.
+            let start = unsafe { ffi::PyUnicode_AsUTF8AndSize(text.as_ptr(), &raw mut length) };
+            if let Some(start) = NonNull::new(start.cast_mut().cast()) {
+                return Ok(Latin1::Ascii(text, start, unsigned(length)));
+            }
+        }
+        // SAFETY: a str; raises UnicodeEncodeError where it can't be.
+        let encoded = unsafe { ffi::PyUnicode_AsLatin1String(text.as_ptr()) };
+        Ok(Latin1::Encoded(Object::returned(text.py(), encoded)?))
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            // SAFETY: pointer and length of the string that the value holds on to.
+            Latin1::Ascii(_text, start, length) => unsafe { std::slice::from_raw_parts(start.as_ptr(), *length) },
+            Latin1::Encoded(bytes) => bytes.as_bytes().unwrap_or_default(),
+        }
+    }
+}
+
+/// A size argument: absent, `None` or negative mean no limit.
+fn size(argument: Option<Object<'_>>) -> Result<Option<usize>, Failure<'_>> {
+    let Some(argument) = argument.filter(|argument| !argument.is_none()) else { return Ok(None) };
+    // SAFETY: attached; raises TypeError or OverflowError where it is no index. (`__index__` of the application's may run.)
+    let size = unsafe { ffi::PyNumber_AsSsize_t(argument.as_ptr(), ffi::PyExc_OverflowError) };
+    match Raised::pending(argument.py()) {
+        Some(raised) => Err(raised.into()),
+        None => Ok(usize::try_from(size).ok()),
+    }
+}

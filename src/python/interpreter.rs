@@ -1,0 +1,165 @@
+//! One interpreter: its name, its thread states, what we keep in it.
+
+use std::collections::{HashMap, HashSet};
+use std::ptr::NonNull;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use pyo3_ffi as ffi;
+
+use super::error::Raised;
+use super::home::Home;
+use super::native::Native;
+use super::object::{Object, Stored};
+use super::state::{self, Closed, Py, ThreadState};
+
+/// The main interpreter or a sub-interpreter of this process; lives until the process ends.
+pub(crate) struct Interpreter {
+    /// The application group; empty for the main interpreter.
+    name: Vec<u8>,
+    raw: NonNull<ffi::PyInterpreterState>,
+    home: Home,
+    /// The thread states of ours, other than the home thread's: idle ones may be deleted at the end, an application's may not.
+    states: Mutex<HashSet<ThreadState>>,
+    native: OnceLock<Native>,
+    /// Environ keys as interned `str`, up to [`KEYS`].
+    keys: Mutex<HashMap<Box<[u8]>, Stored>>,
+}
+
+/// Header names come from clients: no more distinct keys than this are kept.
+const KEYS: usize = 512;
+
+// SAFETY: `raw` is only passed to functions that any thread may call (PyThreadState_New) or that need a `Py`.
+unsafe impl Send for Interpreter {}
+// SAFETY: as for `Send`.
+unsafe impl Sync for Interpreter {}
+
+impl Interpreter {
+    pub(super) fn new(name: Vec<u8>, raw: NonNull<ffi::PyInterpreterState>, home: Home) -> Interpreter {
+        let (states, keys) = (Mutex::default(), Mutex::default());
+        Interpreter { name, raw, home, states, native: OnceLock::new(), keys }
+    }
+
+    /// The application group that it serves; empty for the main interpreter.
+    pub(crate) fn name(&self) -> &[u8] {
+        &self.name
+    }
+
+    /// Attaches the calling thread for as long as `work` runs. May block for the GIL.
+    ///
+    /// # Errors
+    /// [`Closed`] once the process is ending.
+    pub(crate) fn enter<R>(self: &Arc<Self>, work: impl for<'py> FnOnce(Py<'py>) -> R) -> Result<R, Closed> {
+        state::enter(self, work)
+    }
+
+    /// Runs `work` on the interpreter's home thread, its main thread in Python's eyes, and waits for it.
+    ///
+    /// # Errors
+    /// [`Closed`] once the process is ending.
+    pub(crate) fn at_home<R: Send + 'static>(
+        &self,
+        work: impl for<'py> FnOnce(Py<'py>) -> R + Send + 'static,
+    ) -> Result<R, Closed> {
+        self.home.run(work)
+    }
+
+    pub(super) fn home(&self) -> &Home {
+        &self.home
+    }
+
+    /// What every interpreter has of ours.
+    pub(super) fn native(&self) -> Option<&Native> {
+        self.native.get()
+    }
+
+    pub(super) fn set_native(&self, native: Native) {
+        drop(self.native.set(native));
+    }
+
+    /// The class that `wsgi.file_wrapper` is.
+    pub(crate) fn file_wrapper<'py>(&self, py: Py<'py>) -> Option<Object<'py>> {
+        self.native().map(|native| native.file_wrapper.get(py))
+    }
+
+    /// A function of `bootstrap.py`, with arguments.
+    pub(crate) fn call<'py>(
+        &self,
+        py: Py<'py>,
+        function: &std::ffi::CStr,
+        arguments: &[&Object<'py>],
+    ) -> Result<Object<'py>, Raised<'py>> {
+        let Some(native) = self.native() else { return Err(Raised::fetch(py)) };
+        native.bootstrap.get(py).attribute(function)?.call(arguments)
+    }
+
+    /// The `str` for an environ key: the same object each time, so that Python finds it by identity.
+    pub(crate) fn key<'py>(&self, py: Py<'py>, name: &[u8]) -> Result<Object<'py>, Raised<'py>> {
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(key) = keys.get(name) {
+            return Ok(key.get(py));
+        }
+        let key = Object::text(py, name)?;
+        if keys.len() < KEYS {
+            keys.insert(name.into(), Object::borrowed(py, non_null(&key)).store());
+        }
+        Ok(key)
+    }
+
+    /// A fresh thread state for the calling thread.
+    pub(super) fn new_state(&self) -> ThreadState {
+        // SAFETY: a live interpreter; needs no GIL.
+        let state = unsafe { ffi::PyThreadState_New(self.raw.as_ptr()) };
+        let state = NonNull::new(state).map_or_else(|| unreachable!("out of memory"), ThreadState);
+        self.states.lock().unwrap_or_else(PoisonError::into_inner).insert(state);
+        state
+    }
+
+    /// Deletes a state of the calling thread, which is not attached.
+    pub(super) fn delete_state(&self, state: ThreadState) {
+        self.states.lock().unwrap_or_else(PoisonError::into_inner).remove(&state);
+        // SAFETY: this thread's own, not attached now.
+        unsafe { ffi::PyEval_RestoreThread(state.0.as_ptr()) };
+        // SAFETY: attached just before. Runs Python code (`threading.local` values end).
+        unsafe { ffi::PyThreadState_Clear(state.0.as_ptr()) };
+        // SAFETY: the attached one, cleared just before; detaches.
+        unsafe { ffi::PyThreadState_DeleteCurrent() };
+    }
+
+    /// A state of the calling home thread for making another interpreter; see [`super::home`].
+    pub(super) fn lend_state(&self) -> Option<ThreadState> {
+        // SAFETY: a live interpreter; needs no GIL.
+        NonNull::new(unsafe { ffi::PyThreadState_New(self.raw.as_ptr()) }).map(ThreadState)
+    }
+
+    /// Gives back what we keep, deletes idle states of ours; says whether any other thread state is left (a thread that the
+    /// application started and that goes on). Called at the end by the home thread, attached with `own`, when [`state::close`] let
+    /// nobody in any more.
+    pub(super) fn clear(&self, py: Py<'_>, own: ThreadState) -> bool {
+        let keys = std::mem::take(&mut *self.keys.lock().unwrap_or_else(PoisonError::into_inner));
+        keys.into_values().for_each(|key| key.release(py));
+        let ours = std::mem::take(&mut *self.states.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut foreign = false;
+        // SAFETY: attached, so no state of this interpreter comes or goes but by this thread.
+        let mut next = unsafe { ffi::PyInterpreterState_ThreadHead(self.raw.as_ptr()) };
+        while let Some(state) = NonNull::new(next).map(ThreadState) {
+            // SAFETY: `state` is live: what is deleted below is the one before.
+            next = unsafe { ffi::PyThreadState_Next(state.0.as_ptr()) };
+            if state == own {
+                continue;
+            }
+            if !ours.contains(&state) {
+                foreign = true;
+                continue;
+            }
+            // SAFETY: kept by a thread that can't use it any more, since the gate is closed and nobody was inside.
+            unsafe { ffi::PyThreadState_Clear(state.0.as_ptr()) };
+            // SAFETY: as above; not the attached one.
+            unsafe { ffi::PyThreadState_Delete(state.0.as_ptr()) };
+        }
+        foreign
+    }
+}
+
+fn non_null(object: &Object<'_>) -> NonNull<ffi::PyObject> {
+    NonNull::new(object.as_ptr()).unwrap_or_else(|| unreachable!("an object has an address"))
+}

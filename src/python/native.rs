@@ -1,0 +1,199 @@
+//! What an interpreter has of ours: the functions and classes of `bootstrap.py`, the class of `wsgi.input`.
+
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt as _;
+use std::sync::{Mutex, PoisonError};
+
+use pyo3_ffi as ffi;
+
+use super::callback::{Arguments, Method, guard};
+use super::error::Raised;
+use super::exchange;
+use super::interpreter::Interpreter;
+use super::object::{Object, Stored};
+use super::runtime::{Settings, emit};
+use super::state::Py;
+use crate::wsgi::Level;
+
+const BOOTSTRAP: &str = include_str!("bootstrap.py");
+
+/// Kept for the life of the interpreter.
+pub(super) struct Native {
+    pub(super) bootstrap: Stored,
+    pub(super) file_wrapper: Stored,
+    pub(super) input_class: Stored,
+    unfinished: Stored,
+    /// `wsgi.errors` streams that no request uses at the moment.
+    errors: Mutex<Vec<Errors>>,
+}
+
+/// A `wsgi.errors`: the text stream, its binary end, the lines that it holds back.
+pub(crate) struct Errors {
+    stream: Stored,
+    log: Stored,
+    pending: Stored,
+}
+
+/// More idle `wsgi.errors` are not kept: one for each thread that is likely to be busy at once.
+const IDLE_ERRORS: usize = 64;
+
+/// Sets up the interpreter that this thread is attached to.
+pub(super) fn prepare(py: Py<'_>, interpreter: &Interpreter, settings: &Settings) -> Result<(), String> {
+    let native = make(py, interpreter, settings).map_err(|raised| {
+        let cause = raised.exception().display().unwrap_or_default();
+        format!("the interpreter can't be set up: {}: {cause}", raised.exception().type_name())
+    })?;
+    interpreter.set_native(native);
+    Ok(())
+}
+
+fn make<'py>(py: Py<'py>, interpreter: &Interpreter, settings: &Settings) -> Result<Native, Raised<'py>> {
+    let bootstrap = execute_bootstrap(py)?;
+    let settings = settings_dict(py, interpreter, settings)?;
+    let emitter = EMIT.function(py)?;
+    bootstrap.attribute(c"prepare")?.call(&[&settings, &emitter])?;
+    Ok(Native {
+        file_wrapper: bootstrap.attribute(c"FileWrapper")?.store(),
+        unfinished: bootstrap.attribute(c"UNFINISHED")?.store(),
+        input_class: exchange::class(py)?.store(),
+        bootstrap: bootstrap.store(),
+        errors: Mutex::default(),
+    })
+}
+
+fn execute_bootstrap(py: Py<'_>) -> Result<Object<'_>, Raised<'_>> {
+    // SAFETY: attached by `py`; NUL-terminated.
+    let module = Object::returned(py, unsafe { ffi::PyModule_New(c"_mod_wsgi_bootstrap".as_ptr()) })?;
+    let source = CString::new(BOOTSTRAP).unwrap_or_default();
+    // SAFETY: attached; both strings are NUL-terminated; a new reference or NULL.
+    let code = unsafe { ffi::Py_CompileString(source.as_ptr(), c"<mod_wsgi>".as_ptr(), ffi::Py_file_input) };
+    let code = Object::returned(py, code)?;
+    let globals = module.module_dict().unwrap_or_else(|| unreachable!("a module was just made"));
+    // SAFETY: attached; a code object and a dict.
+    let done = unsafe { ffi::PyEval_EvalCode(code.as_ptr(), globals.as_ptr(), globals.as_ptr()) };
+    Object::returned(py, done)?;
+    Ok(module)
+}
+
+fn settings_dict<'py>(
+    py: Py<'py>,
+    interpreter: &Interpreter,
+    settings: &Settings,
+) -> Result<Object<'py>, Raised<'py>> {
+    let dict = Object::dict(py)?;
+    let path: Result<Vec<_>, _> =
+        settings.path.iter().map(|entry| Object::path(py, entry.as_os_str().as_bytes())).collect();
+    dict.set_key(c"path", &Object::list(py, path?)?)?;
+    let eggs = match &settings.eggs {
+        Some(eggs) => Object::path(py, eggs.as_os_str().as_bytes())?,
+        None => Object::none(py),
+    };
+    dict.set_key(c"eggs", &eggs)?;
+    let switch_interval = match settings.switch_interval {
+        Some(seconds) => Object::float(py, seconds)?,
+        None => Object::none(py),
+    };
+    dict.set_key(c"switch_interval", &switch_interval)?;
+    dict.set_key(c"restrict_stdin", &Object::bool(py, settings.restrict_stdin))?;
+    dict.set_key(c"restrict_stdout", &Object::bool(py, settings.restrict_stdout))?;
+    dict.set_key(c"restrict_signal", &Object::bool(py, settings.restrict_signal))?;
+    dict.set_key(c"single_process", &Object::bool(py, settings.single_process))?;
+    dict.set_key(c"process_group", &Object::latin1(py, &settings.process_group)?)?;
+    dict.set_key(c"application_group", &Object::latin1(py, interpreter.name())?)?;
+    dict.set_key(c"maximum_processes", &Object::int(py, settings.processes.into())?)?;
+    dict.set_key(c"threads_per_process", &Object::int(py, settings.threads.into())?)?;
+    dict.set_key(c"version", &version(py, settings.version)?)?;
+    Ok(dict)
+}
+
+/// A version as Python code compares them: a tuple of integers.
+pub(crate) fn version(py: Py<'_>, parts: [u32; 3]) -> Result<Object<'_>, Raised<'_>> {
+    let parts: Result<Vec<_>, _> = parts.into_iter().map(|part| Object::int(py, part.into())).collect();
+    Object::tuple(py, parts?)
+}
+
+/// Joins threads and runs exit functions. Called at the end, on the home thread.
+pub(super) fn shut_down(py: Py<'_>, interpreter: &Interpreter) {
+    drop(interpreter.call(py, c"shut_down", &[]));
+}
+
+impl Interpreter {
+    /// A `wsgi.errors` whose lines go to the request of `input`.
+    pub(crate) fn errors<'py>(
+        &self,
+        py: Py<'py>,
+        input: &Object<'py>,
+    ) -> Result<(Errors, Object<'py>), Raised<'py>> {
+        let idle = self.native().and_then(|native| native.errors.lock().unwrap_or_else(PoisonError::into_inner).pop());
+        let errors = match idle {
+            Some(errors) => errors,
+            None => {
+                let parts = self.call(py, c"errors_stream", &[])?.exact_sequence().unwrap_or_default();
+                let mut parts = parts.into_iter().map(Object::store);
+                let (Some(stream), Some(log), Some(pending)) = (parts.next(), parts.next(), parts.next()) else {
+                    return Err(Raised::fetch(py));
+                };
+                Errors { stream, log, pending }
+            }
+        };
+        errors.log.get(py).set_attribute(c"target", input)?;
+        let stream = errors.stream.get(py);
+        Ok((errors, stream))
+    }
+
+    /// The request is about to end: unfinished lines become records, and the stream is kept for another request, unless the
+    /// application still holds it.
+    pub(crate) fn give_back(&self, py: Py<'_>, errors: Errors) {
+        if !errors.pending.get(py).is_empty_dict() {
+            drop(errors.log.get(py).attribute(c"flush_all").and_then(|flush| flush.call0()));
+        }
+        // SAFETY: attached; a live object.
+        let held = unsafe { ffi::Py_REFCNT(errors.stream.as_ptr()) } > 1;
+        if let Some(native) = self.native()
+            && !held
+        {
+            let mut idle = native.errors.lock().unwrap_or_else(PoisonError::into_inner);
+            if idle.len() < IDLE_ERRORS {
+                idle.push(errors);
+                return;
+            }
+        }
+        let Errors { stream, log, pending } = errors;
+        [stream, log, pending].into_iter().for_each(|part| part.release(py));
+    }
+
+    /// A request ends on this thread: what it left unfinished on a standard stream becomes a record.
+    pub(crate) fn flush_thread(&self, py: Py<'_>) {
+        if let Some(native) = self.native()
+            && !native.unfinished.get(py).is_empty_dict()
+        {
+            drop(self.call(py, c"flush_thread", &[]));
+        }
+    }
+}
+
+static EMIT: Method = Method::fast(c"emit", emit_function);
+
+/// `emit(level, line)`: one record to the log of the request that this thread serves, else to the server's.
+unsafe extern "C" fn emit_function(
+    _this: *mut ffi::PyObject,
+    items: *mut *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this on an attached thread.
+    unsafe {
+        guard("emit", |py| {
+            // SAFETY: CPython calls with its own arguments, which live until we return.
+            let arguments = unsafe { Arguments::new(py, items, count) };
+            arguments.between("emit()", 2, 2)?;
+            let level = match arguments.get(0).and_then(|level| level.as_i64()) {
+                Some(6) => Level::Info,
+                _ => Level::Error,
+            };
+            if let Some(line) = arguments.get(1) {
+                emit(py, level, line.as_bytes().unwrap_or_default());
+            }
+            Ok(Object::none(py))
+        })
+    }
+}

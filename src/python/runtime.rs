@@ -1,0 +1,338 @@
+//! Python in this process: started on first need, its interpreters by application group, ended with the process.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ffi::{CStr, CString, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use pyo3_ffi as ffi;
+
+use super::exchange::Exchange;
+use super::home::{self, Ended, Teardown};
+use super::interpreter::Interpreter;
+use super::preflight::{self, Home};
+use super::state::{self, Py};
+use crate::wsgi::Level;
+
+/// How Python is started in a process, and what its interpreters are told.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// `WSGIPythonHome`: a virtual environment or an installation prefix.
+    pub(crate) home: Option<PathBuf>,
+    /// `WSGIPythonPath`, put in front of `sys.path`.
+    pub(crate) path: Vec<PathBuf>,
+    /// `WSGIPythonEggs`.
+    pub(crate) eggs: Option<PathBuf>,
+    /// `WSGIPythonOptimize`; 0 is none.
+    pub(crate) optimize: i32,
+    /// `WSGIPythonWarnings`, in their order.
+    pub(crate) warnings: Vec<OsString>,
+    /// `WSGIPythonHashSeed`; nothing leaves it to Python, which randomises.
+    pub(crate) hash_seed: Option<u32>,
+    pub(crate) dont_write_bytecode: bool,
+    /// `WSGISwitchInterval`, seconds.
+    pub(crate) switch_interval: Option<f64>,
+    /// `WSGIDestroyInterpreter`.
+    pub(crate) destroy: bool,
+    pub(crate) restrict_stdin: bool,
+    pub(crate) restrict_stdout: bool,
+    pub(crate) restrict_signal: bool,
+    /// `httpd -X`: standard input and output are the developer's.
+    pub(crate) single_process: bool,
+    /// Empty in httpd's children.
+    pub(crate) process_group: Vec<u8>,
+    pub(crate) processes: u32,
+    pub(crate) threads: u32,
+    /// What `mod_wsgi.version` says.
+    pub(crate) version: [u32; 3],
+    /// Writes a record that belongs to no request. Called from any thread, holding no interpreter.
+    pub(crate) log: fn(Level, &[u8]),
+}
+
+/// Why there is no Python, or not the interpreter asked for. Each text is a line for the administrator: cause and remedy.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    #[error("{0}")]
+    Preflight(#[from] preflight::Unfit),
+    #[error("WSGI0036: Python can't be started in this process: {0}")]
+    Python(String),
+    #[error("WSGI0035: the interpreter of application group \"{group}\" can't be made: {cause}")]
+    Interpreter { group: String, cause: String },
+}
+
+/// Python, running in this process.
+pub(crate) struct Runtime {
+    settings: Arc<Settings>,
+    main: Arc<Interpreter>,
+    others: RwLock<HashMap<Vec<u8>, Arc<Interpreter>>>,
+    making: Mutex<()>,
+}
+
+static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+/// Held while Python is started; keeps the cause when CPython itself refused, since that can't be tried twice in a process.
+static START: Mutex<Option<StartError>> = Mutex::new(None);
+static LOG: OnceLock<fn(Level, &[u8])> = OnceLock::new();
+
+/// How long the end of a process waits for exit functions and threads of the applications: mod_wsgi's default `shutdown-timeout`.
+const SHUTDOWN: Duration = Duration::from_secs(5);
+
+impl Runtime {
+    /// Python in this process, started now if it is not. Blocks while another thread starts it; never called in the parent.
+    ///
+    /// # Errors
+    /// [`StartError`], for the log. What was found before Python started is looked at again by the next call.
+    pub(crate) fn get(settings: impl FnOnce() -> Settings) -> Result<&'static Runtime, StartError> {
+        if let Some(runtime) = RUNTIME.get() {
+            return Ok(runtime);
+        }
+        let mut failed = START.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(runtime) = RUNTIME.get() {
+            return Ok(runtime);
+        }
+        if let Some(failed) = failed.as_ref() {
+            return Err(failed.clone());
+        }
+        let settings = Arc::new(settings());
+        preflight::check(settings.home.as_deref())?;
+        drop(LOG.set(settings.log));
+        let main = home::start_main(Arc::clone(&settings)).map_err(|cause| {
+            let error = StartError::Python(cause);
+            *failed = Some(error.clone());
+            error
+        })?;
+        Ok(RUNTIME.get_or_init(|| Runtime { settings, main, others: RwLock::default(), making: Mutex::default() }))
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The interpreter of an application group (empty: the main one), made now if it is not there. The caller is not attached.
+    ///
+    /// # Errors
+    /// [`StartError::Interpreter`]; the next call tries again.
+    pub(crate) fn interpreter(&self, group: &[u8]) -> Result<Arc<Interpreter>, StartError> {
+        if group.is_empty() {
+            return Ok(Arc::clone(&self.main));
+        }
+        if let Some(there) = self.made(group) {
+            return Ok(there);
+        }
+        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(there) = self.made(group) {
+            return Ok(there);
+        }
+        let made = home::start_sub(&self.main, group, Arc::clone(&self.settings)).map_err(|cause| {
+            let group = String::from_utf8_lossy(group).into_owned();
+            StartError::Interpreter { group, cause }
+        })?;
+        self.others.write().unwrap_or_else(PoisonError::into_inner).insert(group.to_vec(), Arc::clone(&made));
+        Ok(made)
+    }
+
+    fn made(&self, group: &[u8]) -> Option<Arc<Interpreter>> {
+        self.others.read().unwrap_or_else(PoisonError::into_inner).get(group).map(Arc::clone)
+    }
+
+    /// Ends Python in this process, where it runs: threads are joined, exit functions run, interpreters end; bounded by
+    /// [`SHUTDOWN`]. Called once, by the thread that ends the process, when no request is served any more.
+    ///
+    /// Returns false where threads of an application are left: the process must then end without running exit handlers of C.
+    pub(crate) fn shut_down() -> bool {
+        let Some(runtime) = RUNTIME.get() else { return true };
+        let deadline = Instant::now() + SHUTDOWN;
+        let empty = state::close(deadline);
+        let teardown = match (runtime.settings.destroy, empty) {
+            (false, _) => Teardown::Nothing,
+            (true, false) => Teardown::ExitFunctions,
+            (true, true) => Teardown::Full,
+        };
+        let others: Vec<_> =
+            runtime.others.read().unwrap_or_else(PoisonError::into_inner).values().map(Arc::clone).collect();
+        let ending: Vec<_> = others.iter().map(|one| (one, one.home().end(teardown))).collect();
+        let mut all_gone = empty;
+        for (interpreter, end) in ending {
+            all_gone &= ended(interpreter, end.ok(), deadline);
+        }
+        let teardown = if all_gone { teardown } else { teardown.without_destruction() };
+        let grace = deadline.max(Instant::now() + Duration::from_millis(500));
+        ended(&runtime.main, runtime.main.home().end(teardown).ok(), grace) && all_gone
+    }
+}
+
+/// Waits for an interpreter's end; false where anything of it is left.
+fn ended(
+    interpreter: &Interpreter,
+    end: Option<std::sync::mpsc::Receiver<Ended>>,
+    deadline: Instant,
+) -> bool {
+    let Some(end) = end else { return true };
+    match end.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+        Ok(ended) => ended == Ended::Gone,
+        Err(_) => {
+            let name = String::from_utf8_lossy(interpreter.name());
+            log(
+                Level::Warn,
+                format!(
+                    "WSGI0302: application group \"{name}\" did not end within {} s: a thread that is not a daemon or an \
+                     atexit function of the application goes on; the process ends without it",
+                    SHUTDOWN.as_secs()
+                )
+                .as_bytes(),
+            );
+            false
+        }
+    }
+}
+
+impl Teardown {
+    fn without_destruction(self) -> Teardown {
+        if self == Teardown::Full { Teardown::ExitFunctions } else { self }
+    }
+}
+
+/// Writes a record that belongs to no request.
+fn log(level: Level, line: &[u8]) {
+    if let Some(log) = LOG.get() {
+        log(level, line);
+    }
+}
+
+thread_local! {
+    /// The request that this thread serves.
+    static SERVING: RefCell<Option<Arc<Exchange>>> = const { RefCell::new(None) };
+}
+
+/// Binds the thread's standard streams to a request; back to what was before on drop (a sub-request may be served within one).
+pub(crate) struct Serving(Option<Arc<Exchange>>);
+
+impl Serving {
+    pub(crate) fn new(exchange: Arc<Exchange>) -> Serving {
+        Serving(SERVING.try_with(|serving| serving.borrow_mut().replace(exchange)).ok().flatten())
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let before = self.0.take();
+        drop(SERVING.try_with(|serving| std::mem::replace(&mut *serving.borrow_mut(), before)));
+    }
+}
+
+/// Writes a record to the log of the request that this thread serves, else to the server's.
+pub(super) fn emit(py: Py<'_>, level: Level, line: &[u8]) {
+    let serving = SERVING.try_with(|serving| serving.borrow().clone()).ok().flatten();
+    let left = match serving {
+        Some(exchange) => exchange.log(py, level, line).is_err(),
+        None => true,
+    };
+    if left {
+        py.detach(|| log(level, line));
+    }
+}
+
+impl Settings {
+    /// Starts Python on the calling thread, which is attached to the main interpreter afterwards.
+    pub(super) fn initialize(&self) -> Result<(), String> {
+        let mut preconfig = std::mem::MaybeUninit::<ffi::PyPreConfig>::uninit();
+        // SAFETY: fills the place.
+        unsafe { ffi::PyPreConfig_InitPythonConfig(preconfig.as_mut_ptr()) };
+        // SAFETY: filled just before; Python was not started in this process.
+        checked(unsafe { ffi::Py_PreInitialize(preconfig.as_ptr()) })?;
+        let mut config = Config::new();
+        let raw = &mut config.0;
+        raw.parse_argv = 0;
+        // Signals are httpd's.
+        raw.install_signal_handlers = 0;
+        raw.optimization_level = self.optimize.max(0);
+        if self.dont_write_bytecode {
+            raw.write_bytecode = 0;
+        }
+        if let Some(seed) = self.hash_seed {
+            raw.use_hash_seed = 1;
+            raw.hash_seed = seed.into();
+        }
+        for warning in &self.warnings {
+            config.warn(warning.as_bytes())?;
+        }
+        match preflight::kind(self.home.as_deref()) {
+            Home::Default(executable) => {
+                if let Some(executable) = executable {
+                    config.set(Field::ProgramName, executable.as_os_str().as_bytes())?;
+                }
+            }
+            Home::Environment(executable) => config.set(Field::Executable, executable.as_os_str().as_bytes())?,
+            Home::Prefix(prefix) => config.set(Field::Home, prefix.as_os_str().as_bytes())?,
+        }
+        // SAFETY: a filled configuration; the thread becomes the main one.
+        checked(unsafe { ffi::Py_InitializeFromConfig(&raw const config.0) })
+    }
+}
+
+/// A `PyConfig`, cleared on drop.
+struct Config(ffi::PyConfig);
+
+/// The strings of a `PyConfig` that we set.
+#[derive(Clone, Copy)]
+enum Field {
+    Executable,
+    Home,
+    ProgramName,
+}
+
+impl Config {
+    fn new() -> Config {
+        let mut config = std::mem::MaybeUninit::<ffi::PyConfig>::uninit();
+        // SAFETY: fills the place. Not isolated: `PYTHON*` variables of httpd's environment are honoured, as mod_wsgi's users expect.
+        unsafe { ffi::PyConfig_InitPythonConfig(config.as_mut_ptr()) };
+        // SAFETY: filled just before.
+        Config(unsafe { config.assume_init() })
+    }
+
+    fn set(&mut self, field: Field, value: &[u8]) -> Result<(), String> {
+        let value = CString::new(value).map_err(|_| "a path holds a NUL".to_owned())?;
+        let config = &raw mut self.0;
+        let place = match field {
+            Field::Executable => &raw mut self.0.executable,
+            Field::Home => &raw mut self.0.home,
+            Field::ProgramName => &raw mut self.0.program_name,
+        };
+        // SAFETY: a field of this configuration, and a NUL-terminated string.
+        checked(unsafe { ffi::PyConfig_SetBytesString(config, place, value.as_ptr()) })
+    }
+
+    fn warn(&mut self, option: &[u8]) -> Result<(), String> {
+        let option = CString::new(option).map_err(|_| "a warning option holds a NUL".to_owned())?;
+        // SAFETY: NUL-terminated; the answer is freed below.
+        let wide = unsafe { ffi::Py_DecodeLocale(option.as_ptr(), std::ptr::null_mut()) };
+        // SAFETY: a list of this configuration, and a wide string (NULL is refused by it).
+        let status = unsafe { ffi::PyWideStringList_Append(&raw mut self.0.warnoptions, wide) };
+        // SAFETY: from Py_DecodeLocale.
+        unsafe { ffi::PyMem_RawFree(wide.cast()) };
+        checked(status)
+    }
+}
+
+impl Drop for Config {
+    fn drop(&mut self) {
+        // SAFETY: filled by `new`.
+        unsafe { ffi::PyConfig_Clear(&raw mut self.0) };
+    }
+}
+
+/// What CPython says of a step of its start.
+fn checked(status: ffi::PyStatus) -> Result<(), String> {
+    // SAFETY: plain data.
+    if unsafe { ffi::PyStatus_Exception(status) } == 0 {
+        return Ok(());
+    }
+    let text = |pointer: *const std::ffi::c_char| {
+        // SAFETY: NULL or a static string of CPython's.
+        (!pointer.is_null()).then(|| unsafe { CStr::from_ptr(pointer) }.to_string_lossy().into_owned())
+    };
+    let cause = text(status.err_msg).unwrap_or_else(|| format!("it asked to exit with {}", status.exitcode));
+    Err(text(status.func).map_or(cause.clone(), |function| format!("{cause} ({function})")))
+}

@@ -1,0 +1,202 @@
+//! Which interpreter this thread is attached to, and the thread states it keeps for that.
+//!
+//! A thread state belongs to one thread and one interpreter. Making one costs 10-16 us once Python code runs in it, switching to
+//! a kept one 0.1 us, so threads keep theirs until they end. Up to Python 3.11 a thread keeps only one: CPython remembers the
+//! first one that a thread made, and an extension's `PyGILState_Ensure` would wait for ever for it while another is attached
+//! (sqlite3's callbacks do that). From 3.12 on CPython follows the attached one.
+
+use std::cell::RefCell;
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Instant;
+
+use pyo3_ffi as ffi;
+
+use super::interpreter::Interpreter;
+use super::object::Object;
+
+/// Proof that this thread is attached to an interpreter (holds its GIL, where it has one).
+#[derive(Clone, Copy)]
+pub(crate) struct Py<'py>(PhantomData<(&'py (), *mut ())>);
+
+/// Python has ended in this process, or is about to: no thread may attach any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("Python is being shut down in this process")]
+pub(crate) struct Closed;
+
+/// A thread state; the pointer alone may travel between threads.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct ThreadState(pub(super) NonNull<ffi::PyThreadState>);
+
+// SAFETY: only the address travels; using it takes an unsafe call, whose conditions name the thread.
+unsafe impl Send for ThreadState {}
+// SAFETY: as for `Send`.
+unsafe impl Sync for ThreadState {}
+
+/// How many thread states a thread keeps while it uses none of them (see the top of this file).
+const KEPT: usize = if cfg!(Py_3_12) { 16 } else { 1 };
+
+thread_local! {
+    static STATES: RefCell<States> = const { RefCell::new(States { held: Vec::new() }) };
+}
+
+/// The calling thread's states; its `Drop` runs when the thread ends.
+struct States {
+    held: Vec<Held>,
+}
+
+struct Held {
+    interpreter: Arc<Interpreter>,
+    state: ThreadState,
+    /// How many `enter`s of this thread are under way in it: a response may pass a filter that runs a sub-request.
+    depth: usize,
+}
+
+impl<'py> Py<'py> {
+    /// # Safety
+    /// The thread is attached, and stays so for `'py`.
+    pub(super) unsafe fn assume() -> Py<'py> {
+        Py(PhantomData)
+    }
+
+    /// An object can only be reached by an attached thread.
+    pub(super) fn of_object(_object: &Object<'py>) -> Py<'py> {
+        Py(PhantomData)
+    }
+
+    /// Lets other threads have the interpreter while `work` blocks. `work` can hold no [`Object`]: they are not `Send`.
+    pub(crate) fn detach<R: Send>(self, work: impl FnOnce() -> R + Send) -> R {
+        /// Attaches again on every way out, a panic included.
+        struct Reattach(*mut ffi::PyThreadState);
+        impl Drop for Reattach {
+            fn drop(&mut self) {
+                // SAFETY: this thread's own state, given up by `PyEval_SaveThread` just before.
+                unsafe { ffi::PyEval_RestoreThread(self.0) };
+            }
+        }
+        // SAFETY: attached by `self`.
+        let _again = Reattach(unsafe { ffi::PyEval_SaveThread() });
+        work()
+    }
+}
+
+/// Runs `work` attached to `interpreter` with a thread state that this thread keeps for the next time.
+pub(super) fn enter<R>(interpreter: &Arc<Interpreter>, work: impl for<'py> FnOnce(Py<'py>) -> R) -> Result<R, Closed> {
+    /// Detaches on every way out, a panic included.
+    struct Leave<'i>(&'i Arc<Interpreter>);
+    impl Drop for Leave<'_> {
+        fn drop(&mut self) {
+            // SAFETY: attached since `enter`; whatever ran in between has put that back.
+            unsafe { ffi::PyEval_SaveThread() };
+            leave(self.0);
+        }
+    }
+    let inside = GATE.pass()?;
+    let state = state_for(interpreter);
+    // SAFETY: this thread's own state of a live interpreter, not attached now.
+    unsafe { ffi::PyEval_RestoreThread(state.0.as_ptr()) };
+    let leave = Leave(interpreter);
+    // SAFETY: attached until `leave` drops.
+    let result = work(unsafe { Py::assume() });
+    drop(leave);
+    drop(inside);
+    Ok(result)
+}
+
+/// The kept state for `interpreter`, or a fresh one; marks it as in use.
+fn state_for(interpreter: &Arc<Interpreter>) -> ThreadState {
+    let kept = with_states(|held| {
+        let found = held.iter_mut().find(|one| Arc::ptr_eq(&one.interpreter, interpreter))?;
+        found.depth += 1;
+        Some(found.state)
+    });
+    if let Some(Some(state)) = kept {
+        return state;
+    }
+    while let Some(old) = with_states(|held| take_idle(held, KEPT)).flatten() {
+        old.interpreter.delete_state(old.state);
+    }
+    let state = interpreter.new_state();
+    with_states(|held| held.push(Held { interpreter: Arc::clone(interpreter), state, depth: 1 }));
+    state
+}
+
+fn leave(interpreter: &Arc<Interpreter>) {
+    with_states(|held| {
+        if let Some(one) = held.iter_mut().find(|one| Arc::ptr_eq(&one.interpreter, interpreter)) {
+            one.depth = one.depth.saturating_sub(1);
+        }
+    });
+    while let Some(old) = with_states(|held| take_idle(held, KEPT + 1)).flatten() {
+        old.interpreter.delete_state(old.state);
+    }
+}
+
+/// Takes out a state that is not in use, where there are as many as `most`. It is deleted by the caller, when `STATES` is no longer
+/// borrowed: deleting runs Python code.
+fn take_idle(held: &mut Vec<Held>, most: usize) -> Option<Held> {
+    let idle = held.iter().position(|one| one.depth == 0)?;
+    (held.len() >= most).then(|| held.remove(idle))
+}
+
+/// `None` while the thread ends and its states are gone.
+fn with_states<R>(work: impl FnOnce(&mut Vec<Held>) -> R) -> Option<R> {
+    STATES.try_with(|states| work(&mut states.borrow_mut().held)).ok()
+}
+
+impl Drop for States {
+    fn drop(&mut self) {
+        for one in self.held.drain(..) {
+            if let Ok(_inside) = GATE.pass() {
+                one.interpreter.delete_state(one.state);
+            }
+        }
+    }
+}
+
+/// Counts the threads that are attached or about to be, so that Python ends with none of them inside.
+static GATE: Gate =
+    Gate { closed: AtomicBool::new(false), inside: AtomicUsize::new(0), waiting: Mutex::new(()), left: Condvar::new() };
+
+struct Gate {
+    closed: AtomicBool,
+    inside: AtomicUsize,
+    waiting: Mutex<()>,
+    left: Condvar,
+}
+
+/// One thread inside; leaves on drop.
+struct Inside;
+
+impl Gate {
+    fn pass(&self) -> Result<Inside, Closed> {
+        self.inside.fetch_add(1, Ordering::SeqCst);
+        let inside = Inside;
+        if self.closed.load(Ordering::SeqCst) { Err(Closed) } else { Ok(inside) }
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        GATE.inside.fetch_sub(1, Ordering::SeqCst);
+        if GATE.closed.load(Ordering::SeqCst) {
+            drop(GATE.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+            GATE.left.notify_all();
+        }
+    }
+}
+
+/// Lets no thread in any more and waits for those inside; false where some still are at the deadline.
+///
+/// Called once, by the thread that ends the process.
+pub(super) fn close(deadline: Instant) -> bool {
+    GATE.closed.store(true, Ordering::SeqCst);
+    let mut waiting = GATE.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+    while GATE.inside.load(Ordering::SeqCst) > 0 {
+        let Some(left) = deadline.checked_duration_since(Instant::now()) else { return false };
+        waiting = GATE.left.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0;
+    }
+    true
+}

@@ -1,0 +1,81 @@
+//! What an application is served by, as a trait: the request's body, the way back to the client, the request's log.
+//!
+//! `embedded` implements it over a live httpd request, the daemon worker will over frames; tests use a scripted one.
+//! Every call may block and is made without holding any interpreter. Calls come from one thread at a time.
+
+use std::fs::File;
+
+use super::Head;
+
+/// How serious a log record is; httpd's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    Crit,
+    Error,
+    Warn,
+    Notice,
+    Info,
+    Debug,
+    Trace1,
+}
+
+/// Why the request's body can't be read on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InputError {
+    /// The body is larger than `LimitRequestBody` allows (seen only while reading a chunked body).
+    #[error("the request body is larger than LimitRequestBody allows")]
+    TooLarge,
+    /// The client sent nothing for httpd's `Timeout`, or slower than mod_reqtimeout asks for.
+    #[error("the client did not send the request body in time")]
+    Timeout,
+    /// The client closed the connection before the body was complete.
+    #[error("the client closed the connection before the request body was complete")]
+    ClientGone,
+    /// Anything else, in the server's words.
+    #[error("the request body can't be read: {0}")]
+    Failed(String),
+}
+
+/// The response can't be sent on: the client is gone, or the connection to it is broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the client closed the connection before the response was complete")]
+pub struct Gone;
+
+/// What follows the bytes of one [`Host::send`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// More may come, at some time: what is there goes to the client now.
+    Flush,
+    /// The response is complete.
+    End,
+}
+
+/// The server side of one request.
+pub trait Host {
+    /// Reads some of the body into `buffer`; 0 is the end. An empty buffer only asks for the body (`100 Continue`).
+    ///
+    /// # Errors
+    /// [`InputError`]; the same error comes again for every later call.
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, InputError>;
+
+    /// Sets status and headers of the response, once, before the first `send`. Nothing is sent by it.
+    fn head(&mut self, head: &Head);
+
+    /// Sends body bytes (and the head before the first); an empty slice with [`Then::Flush`] sends the head alone.
+    ///
+    /// # Errors
+    /// [`Gone`] where nobody listens any more.
+    fn send(&mut self, data: &[u8], then: Then) -> Result<(), Gone>;
+
+    /// Sends `length` bytes of a regular file from `offset`.
+    ///
+    /// # Errors
+    /// [`Gone`] where nobody listens any more.
+    fn send_file(&mut self, file: File, offset: u64, length: u64, then: Then) -> Result<(), Gone>;
+
+    /// Gives the response up after its head went out: the client must see that it was cut off.
+    fn abort(&mut self);
+
+    /// Writes one record, a line without its newline, to the log of the request's virtual host.
+    fn log(&mut self, level: Level, line: &[u8]);
+}
