@@ -132,8 +132,8 @@ mod tests {
     use super::*;
     use crate::config::{Arguments, Kind};
 
-    /// What `hooks` does: a table of names made at compile time.
-    static NAMES: [&std::ffi::CStr; DIRECTIVES.len()] = {
+    /// What `hooks` does: a table made at compile time.
+    const fn names() -> [&'static std::ffi::CStr; DIRECTIVES.len()] {
         let mut names = [c""; DIRECTIVES.len()];
         let mut row = 0;
         while row < DIRECTIVES.len() {
@@ -141,7 +141,9 @@ mod tests {
             row += 1;
         }
         names
-    };
+    }
+
+    static NAMES: [&std::ffi::CStr; DIRECTIVES.len()] = names();
 
     #[test]
     fn rows_are_readable_at_compile_time() {
