@@ -1,2 +1,34 @@
-//! (room being furnished)
+//! What an administrator may write: the table of directives, what each line does, and the settings that come out.
+//!
+//! `hooks` registers [`DIRECTIVES`] with httpd and calls [`apply`] for each line: the parent does so while it reads its
+//! configuration (`httpd -t` too), a child while it reads an `.htaccess` file. `embedded` and `python` read the results,
+//! [`ServerConfig`] and [`DirConfig`], after httpd merged them with `merge`.
+//!
+//! Nothing here knows httpd: what a directive needs from it comes in through [`Surroundings`]. No clock, no files, no
+//! environment, no statics that change.
 #![forbid(unsafe_code)]
+
+mod dir;
+mod directive;
+mod group;
+mod place;
+mod process;
+mod reference;
+mod refusal;
+mod server;
+mod table;
+mod words;
+
+pub use dir::{CallableObject, DirConfig, HeadMapping};
+pub use directive::{Arguments, Context, Directive, Kind, Merge, OptionRow, Standing, apply};
+pub use group::{ApplicationGroup, ProcessGroup};
+pub use place::{Level, Pattern, Place, Surroundings};
+pub use process::{AcceptMutex, HashSeed, ImportOrigin, ImportScript, ProcessConfig};
+pub use reference::reference;
+pub use refusal::Refusal;
+pub use server::{Alias, AliasPattern, ServerConfig, all_imports};
+pub use table::DIRECTIVES;
+pub use words::Words;
+
+#[cfg(test)]
+mod testing;

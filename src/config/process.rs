@@ -1,0 +1,109 @@
+//! Settings of a whole httpd child: how Python starts in it, what applications may do there, what is loaded at its start.
+//!
+//! Only the main server's record counts. Read by `python` and `embedded` in children, and by `hooks` in the parent.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Settings that hold for a whole process. `Default` is what holds when no directive is given.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProcessConfig {
+    /// `WSGIPythonHome`: Python's prefix, or the root of a virtual environment; as written.
+    pub python_home: Option<PathBuf>,
+    /// `WSGIPythonPath`, split at `:`, in order, without empty parts.
+    pub python_path: Vec<PathBuf>,
+    /// `WSGIPythonEggs`: the directory for `PYTHON_EGG_CACHE`.
+    pub python_eggs: Option<PathBuf>,
+    /// `WSGIPythonOptimize`: 0, 1 or 2.
+    pub python_optimize: u8,
+    /// `WSGIPythonWarnings`, one for each line, in order; as for `python -W`.
+    pub python_warnings: Vec<Vec<u8>>,
+    pub hash_seed: HashSeed,
+    pub dont_write_bytecode: bool,
+    /// `WSGISwitchInterval`; none leaves Python's own.
+    pub switch_interval: Option<Duration>,
+    /// Whether interpreters are ended in order when the process ends.
+    pub destroy_interpreter: bool,
+    /// Whether WSGI requests in httpd's own children are refused.
+    pub restrict_embedded: bool,
+    pub restrict_stdin: bool,
+    pub restrict_stdout: bool,
+    pub restrict_signal: bool,
+    /// Whether paths of scripts that differ only in case are different scripts.
+    pub case_sensitivity: bool,
+    /// For daemon mode; without effect yet.
+    pub socket_prefix: Option<PathBuf>,
+    /// For daemon mode; without effect yet.
+    pub socket_rotation: bool,
+    /// For daemon mode; without effect yet.
+    pub accept_mutex: AcceptMutex,
+    /// Scripts to load before the first request, in the order written. A virtual host's record holds its own only:
+    /// collect them with [`all_imports`](super::all_imports).
+    pub imports: Vec<ImportScript>,
+}
+
+impl Default for ProcessConfig {
+    fn default() -> Self {
+        Self {
+            python_home: None,
+            python_path: Vec::new(),
+            python_eggs: None,
+            python_optimize: 0,
+            python_warnings: Vec::new(),
+            hash_seed: HashSeed::Unset,
+            dont_write_bytecode: false,
+            switch_interval: None,
+            destroy_interpreter: true,
+            restrict_embedded: false,
+            restrict_stdin: false,
+            restrict_stdout: false,
+            restrict_signal: true,
+            case_sensitivity: true,
+            socket_prefix: None,
+            socket_rotation: true,
+            accept_mutex: AcceptMutex::Default,
+            imports: Vec::new(),
+        }
+    }
+}
+
+/// `WSGIPythonHashSeed`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HashSeed {
+    /// Python decides, `PYTHONHASHSEED` included.
+    #[default]
+    Unset,
+    /// Random in each process, whatever `PYTHONHASHSEED` says.
+    Random,
+    Fixed(u32),
+}
+
+/// `WSGIAcceptMutex`: the lock with which the processes of a daemon group take turns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AcceptMutex {
+    #[default]
+    Default,
+    Flock,
+    Fcntl,
+    SysVSem,
+    PosixSem,
+    PThread,
+}
+
+/// A script that is loaded when a child starts, before its first request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImportScript {
+    pub path: PathBuf,
+    /// The interpreter's name, never expanded; empty for the main interpreter.
+    pub application_group: Vec<u8>,
+    pub origin: ImportOrigin,
+}
+
+/// Which line asks for an import.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImportOrigin {
+    /// `WSGIImportScript`: the administrator named this file, a failure deserves an error line.
+    Directive,
+    /// An alias with both groups given. Its target may turn out to be a directory, which is then passed over.
+    Alias,
+}

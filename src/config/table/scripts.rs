@@ -1,0 +1,234 @@
+//! Directives that name script files: those that map URLs to them and those that load them.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+
+use super::super::group::{ApplicationGroup, holds_form};
+use super::super::refusal::shown;
+use super::super::server::covers;
+use super::super::{
+    Alias, AliasPattern, Arguments, Context, Directive, ImportOrigin, ImportScript, Kind, Merge, OptionRow, Place,
+    Refusal, ServerConfig, Standing, Surroundings, Words,
+};
+use super::{APPLICATION_GROUP_OPTION, PROCESS_GROUP_OPTION, later, process_group};
+
+const ALIAS_OPTIONS: &[OptionRow] = &[
+    PROCESS_GROUP_OPTION,
+    APPLICATION_GROUP_OPTION,
+    OptionRow {
+        name: "callable-object",
+        value: "name",
+        required: false,
+        doc: "The global of the script that is called, for requests through this alias instead of `WSGICallableObject`. \
+              Always taken literally.",
+    },
+    OptionRow {
+        name: "pass-authorization",
+        value: "On|Off",
+        required: false,
+        doc: "For requests through this alias instead of `WSGIPassAuthorization`.",
+    },
+];
+
+pub(super) const SCRIPT_ALIAS: Directive = Directive {
+    name: c"WSGIScriptAlias",
+    context: Context::Server,
+    kind: Kind::Plain,
+    arguments: Arguments::Options(2),
+    options: ALIAS_OPTIONS,
+    syntax: "WSGIScriptAlias url-path file-path|directory-path [option=value ...]",
+    default: "none",
+    merge: Merge::VirtualHostFirst,
+    help: c"URL path, script file or directory of scripts, options",
+    doc: "Maps URLs to a WSGI script: everything at and below *url-path* is served by the script at *file-path*. With a \
+          directory as target the next part of the URL names the script in it; then end both with a slash. `Options ExecCGI` \
+          is not needed, but access to the script's directory must be granted (`Require all granted`).\n\n\
+          Aliases are tried in the order written and the first match counts, so put `/` last. `Alias` of mod_alias goes \
+          before: use it for static files below an application. A path that does not start with `/` is taken below \
+          `ServerRoot`.\n\n\
+          When both groups are given, and neither depends on the request, the script is loaded when a process starts, not \
+          at its first request.",
+    standing: Standing::InEffect,
+    apply: |place, words| {
+        let prefix = words.word(0).to_vec();
+        let target = target(place.surroundings, words)?;
+        let alias = alias(words, AliasPattern::Prefix(prefix.clone()), target)?;
+        warn_about(place, words, &prefix, &alias.target)?;
+        let import = import_of(&alias);
+        add(place.server(words)?, alias, import);
+        Ok(())
+    },
+};
+
+pub(super) const SCRIPT_ALIAS_MATCH: Directive = Directive {
+    name: c"WSGIScriptAliasMatch",
+    syntax: "WSGIScriptAliasMatch regex file-path|directory-path [option=value ...]",
+    help: c"Regular expression for URL paths, script file with $1 to $9, options",
+    doc: "As `WSGIScriptAlias`, with a regular expression for the URL path. In the target `$1` to `$9` stand for what the \
+          parentheses matched, `$0` for all that matched. The expression is not anchored: start it with `^`. What follows \
+          the match in the URL is appended to the target.\n\n\
+          A script is loaded when a process starts only if its target has no `$`.",
+    apply: |place, words| {
+        let source = words.word(0).to_vec();
+        let pattern = place.surroundings.compile(&source).map_err(|cause| Refusal::Pattern {
+            directive: words.directive(),
+            regex: shown(&source),
+            cause,
+        })?;
+        let target = target(place.surroundings, words)?;
+        let alias = alias(words, AliasPattern::Regex(pattern, source), target)?;
+        let import = if alias.target.contains(&b'$') { None } else { import_of(&alias) };
+        add(place.server(words)?, alias, import);
+        Ok(())
+    },
+    ..SCRIPT_ALIAS
+};
+
+/// The second word; below `ServerRoot` if it is relative. A template that starts with `$` is left to the match.
+fn target(surroundings: &dyn Surroundings, words: &Words<'_>) -> Result<Vec<u8>, Refusal> {
+    let typed = words.word(1);
+    if typed.starts_with(b"/") || typed.starts_with(b"$") {
+        return Ok(typed.to_vec());
+    }
+    let mut target = below_server_root(surroundings, words, typed)?.into_os_string().into_vec();
+    // The slash decides whether the rest of the URL names a file in a directory; joining paths may take it away.
+    if typed.ends_with(b"/") && !target.ends_with(b"/") {
+        target.push(b'/');
+    }
+    Ok(target)
+}
+
+/// A path, absolute as written or below `ServerRoot`.
+fn below_server_root(surroundings: &dyn Surroundings, words: &Words<'_>, path: &[u8]) -> Result<PathBuf, Refusal> {
+    if path.starts_with(b"/") {
+        return Ok(PathBuf::from(OsStr::from_bytes(path)));
+    }
+    surroundings.server_root_relative(path).ok_or_else(|| Refusal::Value {
+        directive: words.directive(),
+        value: shown(path),
+        allowed: "the path can't be put below ServerRoot; write it from / on".to_owned(),
+    })
+}
+
+fn alias(words: &Words<'_>, pattern: AliasPattern, target: Vec<u8>) -> Result<Alias, Refusal> {
+    Ok(Alias {
+        pattern,
+        target,
+        process_group: words.option("process-group").map(|name| process_group(words, name)).transpose()?,
+        application_group: words.option("application-group").map(ApplicationGroup::from_text),
+        callable_object: words.option("callable-object").map(<[u8]>::to_vec),
+        pass_authorization: words.option_on_off("pass-authorization")?,
+    })
+}
+
+/// The import that an alias asks for: both groups are given and known before any request. A directory is no script.
+fn import_of(alias: &Alias) -> Option<ImportScript> {
+    alias.process_group?;
+    let group = alias.application_group.as_ref()?.fixed_name()?;
+    if alias.target.ends_with(b"/") {
+        return None;
+    }
+    Some(ImportScript {
+        path: PathBuf::from(OsString::from_vec(alias.target.clone())),
+        application_group: group.to_vec(),
+        origin: ImportOrigin::Alias,
+    })
+}
+
+fn add(server: &mut ServerConfig, alias: Alias, import: Option<ImportScript>) {
+    server.process.imports.extend(import);
+    server.aliases.push(alias);
+}
+
+/// Says what loads but can't do what its author wants.
+fn warn_about(place: &mut Place<'_>, words: &Words<'_>, prefix: &[u8], target: &[u8]) -> Result<(), Refusal> {
+    let covering = place.server(words)?.aliases.iter().find_map(|earlier| match &earlier.pattern {
+        AliasPattern::Prefix(outer) if covers(outer, prefix) => Some(shown(outer)),
+        AliasPattern::Prefix(_) | AliasPattern::Regex(..) => None,
+    });
+    let mut warn = |why: String| place.surroundings.warn(format!("{} {}: {why}", words.directive(), shown(prefix)));
+    if !prefix.starts_with(b"/") {
+        warn("no URL path matches this, because it does not start with \"/\"".to_owned());
+    }
+    if let Some(outer) = covering {
+        warn(format!("never reached, because \"{outer}\" stands before it; put the longer path first"));
+    }
+    // The rest of the URL is appended as it is: with one slash missing it joins two names, with one too many it names a
+    // file below a file.
+    if prefix != b"/" && prefix.ends_with(b"/") != target.ends_with(b"/") {
+        warn(format!("this and its target \"{}\" should both end in \"/\", or neither", shown(target)));
+    }
+    Ok(())
+}
+
+pub(super) const IMPORT_SCRIPT: Directive = Directive {
+    name: c"WSGIImportScript",
+    arguments: Arguments::Options(1),
+    options: &[
+        OptionRow { required: true, ..PROCESS_GROUP_OPTION },
+        OptionRow {
+            required: true,
+            value: "name or %{GLOBAL}",
+            doc: "The interpreter that loads the script: a name, or `%{GLOBAL}`. Other `%{...}` forms have no meaning before a \
+                  request; they are taken literally, and warned about.",
+            ..APPLICATION_GROUP_OPTION
+        },
+    ],
+    syntax: "WSGIImportScript file-path process-group=%{GLOBAL} application-group=name|%{GLOBAL}",
+    merge: Merge::ProcessWideList,
+    help: c"Script to load when a process starts, and its groups",
+    doc: "Loads a script when a process starts, so that its first request does not wait for imports. The request must lead to \
+          the same application group, or the script is loaded twice. A script that fails to load is logged, and the process \
+          serves. In embedded mode this happens in each child of httpd.",
+    apply: |place, words| {
+        let path = below_server_root(place.surroundings, words, words.word(0))?;
+        let group = words.option("application-group").unwrap_or_default();
+        process_group(words, words.option("process-group").unwrap_or_default())?;
+        let application_group = if group == b"%{GLOBAL}" { Vec::new() } else { group.to_vec() };
+        if holds_form(&application_group) {
+            place.surroundings.warn(format!(
+                "WSGIImportScript: application-group=\"{}\" is taken literally; only %{{GLOBAL}} has a meaning before a request",
+                shown(group)
+            ));
+        }
+        let import = ImportScript { path, application_group, origin: ImportOrigin::Directive };
+        place.process(words)?.imports.push(import);
+        Ok(())
+    },
+    ..SCRIPT_ALIAS
+};
+
+pub(super) const DISPATCH_SCRIPT: Directive = Directive {
+    name: c"WSGIDispatchScript",
+    context: Context::ServerOrDirectory,
+    arguments: Arguments::List,
+    options: &[],
+    syntax: "WSGIDispatchScript file-path [application-group=name]",
+    merge: Merge::InnerWins,
+    help: c"Script that chooses the groups of a request (not yet)",
+    doc: "Will name a script that chooses process group, application group and callable for each request.",
+    standing: Standing::Later(
+        "comes with a later version of this module; remove the line and choose with WSGIApplicationGroup %{ENV:variable} and \
+         RewriteRule [E=...]",
+    ),
+    apply: later,
+    ..SCRIPT_ALIAS
+};
+
+pub(super) const HANDLER_SCRIPT: Directive = Directive {
+    name: c"WSGIHandlerScript",
+    context: Context::ServerOrDirectory,
+    arguments: Arguments::List,
+    options: &[],
+    syntax: "WSGIHandlerScript name file-path [option=value ...]",
+    merge: Merge::ByName,
+    help: c"Handler for SetHandler and AddHandler that a script serves (not yet)",
+    doc: "Will give a name to a script, to be used in `SetHandler` and `AddHandler`: its function `handle_request` then serves \
+          resources of that kind.",
+    standing: Standing::Later(
+        "comes with a later version of this module; remove the line and map the URLs with WSGIScriptAlias",
+    ),
+    apply: later,
+    ..SCRIPT_ALIAS
+};
