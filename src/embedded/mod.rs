@@ -1,1 +1,14 @@
-//! (room being furnished)
+//! Embedded mode: WSGI applications inside httpd's children, over live requests.
+//!
+//! Runs in children only: on their main thread at start and end, on the MPM's threads for requests. Python starts with the first
+//! request that needs it, or with the child where scripts are to be imported at its start.
+
+mod child;
+mod facts;
+mod host;
+mod serve;
+mod translate;
+
+pub(crate) use child::start;
+pub(crate) use serve::handle;
+pub(crate) use translate::translate;

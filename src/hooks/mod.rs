@@ -1,1 +1,40 @@
-//! (room being furnished)
+//! What httpd calls: thin functions that hand on to the room that knows.
+//!
+//! `record` exports the module and its directives; here are the hooks. In which process each runs is said in `apache::hook`.
+
+mod commands;
+mod record;
+
+use crate::apache::hook::{self, Startup};
+use crate::apache::{Names, Place, Started, server};
+use crate::embedded;
+
+static ALIAS: Names<1> = Names::new([c"mod_alias.c"]);
+static OTHER_MAPPERS: Names<2> = Names::new([c"mod_userdir.c", c"mod_vhost_alias.c"]);
+
+fn register() {
+    hook::post_config(post_config, Place::MIDDLE);
+    hook::child_init(embedded::start, Place::MIDDLE);
+    // An `Alias` beside a WSGI application mounted at the root keeps its URLs (reference 3.2).
+    hook::translate_name(embedded::translate, Place::MIDDLE.after(&ALIAS).before(&OTHER_MAPPERS));
+    hook::handler(embedded::handle, Place::MIDDLE);
+}
+
+/// The parent, with the configuration read and logs open.
+fn post_config(startup: &Startup<'_>) -> Started {
+    server::add_version_component(startup.pools.config, TOKEN);
+    server::add_version_component(startup.pools.config, PYTHON_TOKEN);
+    Started::Ok
+}
+
+/// What `ServerTokens Full` shows of us.
+const TOKEN: &std::ffi::CStr = token(concat!("mod_wsgi-rs/", env!("CARGO_PKG_VERSION"), "\0"));
+const PYTHON_TOKEN: &std::ffi::CStr = token(concat!("Python/", env!("WSGI_PYTHON_VERSION"), "\0"));
+
+#[expect(clippy::panic, reason = "it ends the build, not a process")]
+const fn token(text: &'static str) -> &'static std::ffi::CStr {
+    match std::ffi::CStr::from_bytes_with_nul(text.as_bytes()) {
+        Ok(token) => token,
+        Err(_) => panic!("a token ends with its only NUL"),
+    }
+}

@@ -66,6 +66,13 @@ impl<'py> Raised<'py> {
     }
 }
 
+impl std::fmt::Display for Raised<'_> {
+    /// Type and text, for a log that has no room for a traceback.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}: {}", self.exception.type_name(), self.exception.display().unwrap_or_default())
+    }
+}
+
 /// The exception that is set as an instance with its traceback, as 3.12 keeps it.
 #[cfg(not(Py_3_12))]
 fn normalized() -> *mut ffi::PyObject {

@@ -7,7 +7,7 @@
 use std::ffi::{c_int, c_void};
 use std::fs::File;
 use std::ptr::NonNull;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use pyo3_ffi as ffi;
 
@@ -56,6 +56,22 @@ impl Exchange {
         self.detached(py, |host, _, response| response.item(host, data))
     }
 
+    /// Sends a body that is a single `bytes`, from Python's memory, and ends the response.
+    ///
+    /// # Errors
+    /// As [`Exchange::item`].
+    pub(crate) fn whole(&self, py: Py<'_>, data: &[u8]) -> Result<Result<(), SendError>, RequestEnded> {
+        self.detached(py, |host, _, response| response.whole(host, data))
+    }
+
+    /// Says how long the items to come are together.
+    ///
+    /// # Errors
+    /// [`RequestEnded`].
+    pub(crate) fn announce(&self, py: Py<'_>, total: usize) -> Result<(), RequestEnded> {
+        self.quickly(py, |response| response.announce(total))
+    }
+
     /// Sends a regular file as the body and ends the response.
     ///
     /// # Errors
@@ -70,9 +86,22 @@ impl Exchange {
         self.detached(py, |host, _, response| response.file(host, file, offset, available))
     }
 
+    /// Ends the response after its last item.
+    ///
+    /// # Errors
+    /// As [`Exchange::item`].
+    pub(crate) fn finish(&self, py: Py<'_>) -> Result<Result<(), SendError>, RequestEnded> {
+        self.detached(py, |host, _, response| response.finish(host))
+    }
+
+    /// The application failed: the response is given up, if it began.
+    pub(crate) fn fail(&self, py: Py<'_>) -> Failed {
+        self.detached(py, |host, _, response| response.fail(host)).unwrap_or(Failed::AfterHead)
+    }
+
     /// Whether the head was sent.
-    pub(crate) fn sent(&self) -> bool {
-        self.lock().response.sent()
+    pub(crate) fn sent(&self, py: Py<'_>) -> bool {
+        self.quickly(py, |response| response.sent()).unwrap_or(true)
     }
 
     /// Writes one record to the request's log.
@@ -84,10 +113,24 @@ impl Exchange {
     }
 
     fn start(&self, py: Py<'_>, head: Head, with_exc_info: bool) -> Result<Result<(), StartError>, RequestEnded> {
-        self.detached(py, |_, _, response| response.start(head, with_exc_info))
+        self.quickly(py, |response| response.start(head, with_exc_info))
     }
 
-    /// Runs `work` with the host, holding no interpreter unless nobody is in the way and `work` can't block.
+    /// Runs `work`, which can't block, without giving the interpreter up, unless another thread is at the exchange.
+    fn quickly<R: Send>(&self, py: Py<'_>, work: impl FnOnce(&mut Response) -> R + Send) -> Result<R, RequestEnded> {
+        let free = match self.state.try_lock() {
+            Ok(state) => Some(state),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        };
+        match free {
+            Some(mut state) if state.host.is_some() => Ok(work(&mut state.response)),
+            Some(_) => Err(RequestEnded),
+            None => self.detached(py, |_, _, response| work(response)),
+        }
+    }
+
+    /// Runs `work` with the host, holding no interpreter.
     fn detached<R: Send>(
         &self,
         py: Py<'_>,
@@ -139,11 +182,6 @@ impl<'h> Lent<'h> {
     /// Runs `work` with the host. For a thread that is not attached.
     pub(crate) fn with<R>(&self, work: impl FnOnce(&mut dyn Host, &mut Response) -> R) -> Result<R, RequestEnded> {
         self.exchange.with_host(|host, _, response| work(host, response))
-    }
-
-    /// The application failed: the response is given up, if it began.
-    pub(crate) fn fail(&self) -> Failed {
-        self.with(|host, response| response.fail(host)).unwrap_or(Failed::AfterHead)
     }
 }
 
@@ -198,7 +236,7 @@ pub(super) fn class(py: Py<'_>) -> Result<Object<'_>, Raised<'_>> {
 }
 
 /// `wsgi.input` for a request.
-pub(crate) fn input<'py>(
+pub(super) fn input<'py>(
     py: Py<'py>,
     class: &Object<'py>,
     exchange: &Arc<Exchange>,
@@ -212,7 +250,7 @@ pub(crate) fn input<'py>(
 }
 
 /// `start_response` for a request, bound to its `wsgi.input`.
-pub(crate) fn start_response_of<'py>(input: &Object<'py>) -> Result<Object<'py>, Raised<'py>> {
+pub(super) fn start_response_of<'py>(input: &Object<'py>) -> Result<Object<'py>, Raised<'py>> {
     START_RESPONSE.bind(input)
 }
 

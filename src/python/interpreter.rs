@@ -105,6 +105,13 @@ impl Interpreter {
         Ok(key)
     }
 
+    /// `sys.modules[name]`.
+    pub(crate) fn loaded_module<'py>(&self, py: Py<'py>, name: &Object<'py>) -> Option<Object<'py>> {
+        // SAFETY: attached by `py`; borrowed from the interpreter, which keeps it while it lives.
+        let modules = NonNull::new(unsafe { ffi::PyImport_GetModuleDict() })?;
+        Object::borrowed(py, modules).get_item(name).ok().flatten()
+    }
+
     /// A fresh thread state for the calling thread.
     pub(super) fn new_state(&self) -> ThreadState {
         // SAFETY: a live interpreter; needs no GIL.

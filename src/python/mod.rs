@@ -20,8 +20,9 @@ mod runtime;
 mod state;
 
 pub(crate) use error::Raised;
-pub(crate) use exchange::{Exchange, Lent};
+pub(crate) use exchange::{Exchange, Lent, RequestEnded};
 pub(crate) use interpreter::Interpreter;
+pub(crate) use native::{Errors, version};
 pub(crate) use object::{Object, Stored};
-pub(crate) use runtime::{Runtime, Settings, StartError};
-pub(crate) use state::Py;
+pub(crate) use runtime::{Runtime, Serving, Settings, StartError};
+pub(crate) use state::{Closed, Py};

@@ -2,13 +2,13 @@
 
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt as _;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3_ffi as ffi;
 
 use super::callback::{Arguments, Method, guard};
 use super::error::Raised;
-use super::exchange;
+use super::exchange::{self, Exchange};
 use super::interpreter::Interpreter;
 use super::object::{Object, Stored};
 use super::runtime::{Settings, emit};
@@ -39,10 +39,7 @@ const IDLE_ERRORS: usize = 64;
 
 /// Sets up the interpreter that this thread is attached to.
 pub(super) fn prepare(py: Py<'_>, interpreter: &Interpreter, settings: &Settings) -> Result<(), String> {
-    let native = make(py, interpreter, settings).map_err(|raised| {
-        let cause = raised.exception().display().unwrap_or_default();
-        format!("the interpreter can't be set up: {}: {cause}", raised.exception().type_name())
-    })?;
+    let native = make(py, interpreter, settings).map_err(|raised| format!("the interpreter can't be set up: {raised}"))?;
     interpreter.set_native(native);
     Ok(())
 }
@@ -118,6 +115,17 @@ pub(super) fn shut_down(py: Py<'_>, interpreter: &Interpreter) {
 }
 
 impl Interpreter {
+    /// `wsgi.input` for a request.
+    pub(crate) fn input<'py>(&self, py: Py<'py>, exchange: &Arc<Exchange>) -> Result<Object<'py>, Raised<'py>> {
+        let Some(native) = self.native() else { return Err(Raised::fetch(py)) };
+        exchange::input(py, &native.input_class.get(py), exchange)
+    }
+
+    /// `start_response` for a request, bound to its `wsgi.input`.
+    pub(crate) fn start_response<'py>(&self, input: &Object<'py>) -> Result<Object<'py>, Raised<'py>> {
+        exchange::start_response_of(input)
+    }
+
     /// A `wsgi.errors` whose lines go to the request of `input`.
     pub(crate) fn errors<'py>(
         &self,

@@ -275,13 +275,17 @@ impl<'py> Object<'py> {
         Some(unsafe { std::slice::from_raw_parts(start.cast(), unsigned(length)) })
     }
 
-    /// The items of exactly a `list` or a `tuple` (no subclass: those may iterate otherwise); nothing for any other type.
-    pub(crate) fn exact_sequence(&self) -> Option<Vec<Object<'py>>> {
+    /// Whether this is exactly a `list` or a `tuple`; a subclass may iterate otherwise, or have a `close`.
+    pub(crate) fn is_exact_sequence(&self) -> bool {
         // SAFETY: attached; any object may be asked.
         let list = unsafe { ffi::PyList_CheckExact(self.as_ptr()) } != 0;
         // SAFETY: as above.
-        let tuple = unsafe { ffi::PyTuple_CheckExact(self.as_ptr()) } != 0;
-        if !list && !tuple {
+        list || unsafe { ffi::PyTuple_CheckExact(self.as_ptr()) } != 0
+    }
+
+    /// The items of exactly a `list` or a `tuple`; nothing for any other type.
+    pub(crate) fn exact_sequence(&self) -> Option<Vec<Object<'py>>> {
+        if !self.is_exact_sequence() {
             return None;
         }
         // SAFETY: a list or tuple, as just checked.
@@ -326,6 +330,11 @@ impl<'py> Object<'py> {
             drop(Raised::fetch(self.py()));
         }
         answer > 0
+    }
+
+    /// Whether both are the same object.
+    pub(crate) fn is(&self, other: &Object<'py>) -> bool {
+        self.raw == other.raw
     }
 
     pub(crate) fn is_none(&self) -> bool {

@@ -105,13 +105,18 @@ impl Response {
         self.write(host, data)
     }
 
+    /// The items to come are this long together: the head can say so.
+    pub fn announce(&mut self, total: usize) {
+        self.complete_length(u64::try_from(total).unwrap_or(u64::MAX));
+    }
+
     /// The whole body at once, as a list or tuple in memory is: head, body and end go out together, with a Content-Length if
     /// none was given and one may be.
     ///
     /// # Errors
     /// As [`Response::write`].
     pub fn whole(&mut self, host: &mut dyn Host, data: &[u8]) -> Result<(), SendError> {
-        self.complete_length(u64::try_from(data.len()).unwrap_or(u64::MAX));
+        self.announce(data.len());
         self.begin(host)?;
         let data = self.allowed(data);
         self.end(host, data)

@@ -1,0 +1,147 @@
+//! What an httpd child has for all its requests: the settings of the process, its applications once there are any.
+
+use std::cell::Cell;
+use std::os::unix::ffi::OsStringExt as _;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use crate::apache::{Level as LogLevel, Pool, Server, log_main, server};
+use crate::application::{Applications, Constants};
+use crate::config::{self, HashSeed, ImportOrigin, ImportScript, ProcessConfig, ServerConfig};
+use crate::python::{Runtime, Settings, StartError};
+use crate::wsgi::Level;
+
+/// The mod_wsgi whose behaviour this module has: what applications find as `mod_wsgi.version`.
+const VERSION: [u32; 3] = [6, 1, 1];
+
+/// This process, if it is a child.
+static CHILD: OnceLock<Child> = OnceLock::new();
+
+/// A child of httpd.
+pub(super) struct Child {
+    settings: ProcessConfig,
+    /// Made by the first request that needs Python. Held while Python starts, so that others wait for it.
+    applications: OnceLock<Applications>,
+    starting: Mutex<()>,
+}
+
+/// A child begins (`child_init`): on its main thread, before it serves.
+pub(crate) fn start(pool: Pool<'_>, main_server: &Server<'_>) {
+    let records = || main_server.and_hosts().filter_map(|host| host.config::<ServerConfig>());
+    let settings = records().next().map(|main| main.process.clone()).unwrap_or_default();
+    let imports: Vec<ImportScript> = config::all_imports(records()).into_iter().cloned().collect();
+    let child = CHILD.get_or_init(|| Child { settings, applications: OnceLock::new(), starting: Mutex::new(()) });
+    // The pool goes when the child has ended its requests and threads.
+    pool.on_cleanup(Runtime::shut_down);
+    if !imports.is_empty() && !child.settings.restrict_embedded {
+        child.import(&imports);
+    }
+}
+
+impl Child {
+    /// This process; nothing in the parent.
+    pub(super) fn this() -> Option<&'static Child> {
+        CHILD.get()
+    }
+
+    pub(super) fn settings(&self) -> &ProcessConfig {
+        &self.settings
+    }
+
+    /// The applications; starts Python if it is not running.
+    ///
+    /// # Errors
+    /// A line for the administrator.
+    pub(super) fn applications(&self) -> Result<&Applications, StartError> {
+        if let Some(applications) = self.applications.get() {
+            return Ok(applications);
+        }
+        let _starting = self.starting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(applications) = self.applications.get() {
+            return Ok(applications);
+        }
+        let threads = server::max_threads().unwrap_or(1).max(1);
+        let processes = server::max_daemons().unwrap_or(1).max(1);
+        let constants = Constants {
+            multithread: threads > 1,
+            multiprocess: processes > 1,
+            run_once: false,
+            apache_version: server::BUILT_FOR,
+        };
+        let applications = Applications::new(constants, || self.python(threads, processes))?;
+        Ok(self.applications.get_or_init(|| applications))
+    }
+
+    fn import(&self, imports: &[ImportScript]) {
+        let applications = match self.applications() {
+            Ok(applications) => applications,
+            Err(error) => return log_main(LogLevel::Crit, format_args!("{error}")),
+        };
+        for script in imports {
+            if script.origin == ImportOrigin::Alias && !script.path.is_file() {
+                continue;
+            }
+            let path = script.path.clone().into_os_string().into_vec();
+            applications.import(&script.application_group, &path, self.settings.case_sensitivity);
+        }
+    }
+
+    fn python(&self, threads: u32, processes: u32) -> Settings {
+        let settings = &self.settings;
+        Settings {
+            home: settings.python_home.clone(),
+            path: settings.python_path.clone(),
+            eggs: settings.python_eggs.clone(),
+            optimize: settings.python_optimize.into(),
+            warnings: settings.python_warnings.clone(),
+            hash_seed: match settings.hash_seed {
+                HashSeed::Unset => None,
+                HashSeed::Random => Some(crate::python::HashSeed::Random),
+                HashSeed::Fixed(seed) => Some(crate::python::HashSeed::Fixed(seed)),
+            },
+            dont_write_bytecode: settings.dont_write_bytecode,
+            switch_interval: settings.switch_interval.map(|interval| interval.as_secs_f64()),
+            destroy: settings.destroy_interpreter,
+            restrict_stdin: settings.restrict_stdin,
+            restrict_stdout: settings.restrict_stdout,
+            restrict_signal: settings.restrict_signal,
+            single_process: server::is_single_process(),
+            process_group: Vec::new(),
+            processes,
+            threads,
+            version: VERSION,
+            log: |level, line| log_main(log_level(level), format_args!("{}", String::from_utf8_lossy(line))),
+        }
+    }
+}
+
+/// httpd's name for a level.
+pub(super) fn log_level(level: Level) -> LogLevel {
+    match level {
+        Level::Crit => LogLevel::Crit,
+        Level::Error => LogLevel::Err,
+        Level::Warn => LogLevel::Warning,
+        Level::Notice => LogLevel::Notice,
+        Level::Info => LogLevel::Info,
+        Level::Debug => LogLevel::Debug,
+        Level::Trace1 => LogLevel::Trace1,
+    }
+}
+
+/// The number of the calling thread in its process (`mod_wsgi.thread_id`): from 1 in the order of first use; 0 is the thread that
+/// began the process, which serves requests only where the MPM has no threads.
+pub(super) fn thread_id() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    thread_local! {
+        static ID: Cell<u32> = const { Cell::new(0) };
+    }
+    if !server::is_threaded() {
+        return 0;
+    }
+    ID.with(|id| {
+        if id.get() == 0 {
+            id.set(NEXT.fetch_add(1, Ordering::Relaxed));
+        }
+        id.get()
+    })
+}

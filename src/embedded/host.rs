@@ -1,0 +1,87 @@
+//! A live httpd request as the [`Host`] of an application.
+
+use std::fs::File;
+use std::os::fd::AsFd as _;
+
+use super::child::log_level;
+use crate::apache::{self, BodyError, Request};
+use crate::wsgi::{Gone, Head, Host, InputError, Level, Then};
+
+/// A request that is being answered; on the MPM's thread that has it, or for moments on one of the application's.
+pub(super) struct Live<'a, 'r> {
+    request: &'a mut Request<'r>,
+    /// Whether files may go out by sendfile.
+    sendfile: bool,
+}
+
+impl<'a, 'r> Live<'a, 'r> {
+    pub(super) fn new(request: &'a mut Request<'r>, sendfile: bool) -> Live<'a, 'r> {
+        Live { request, sendfile }
+    }
+}
+
+impl Host for Live<'_, '_> {
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, InputError> {
+        let read = self.request.read_body(buffer);
+        if read.is_err() {
+            // What is left of the body would be taken for the next request.
+            self.request.close_connection();
+        }
+        read.map_err(|error| match error {
+            BodyError::TooLarge => InputError::TooLarge,
+            BodyError::Timeout => InputError::Timeout,
+            BodyError::ClientGone => InputError::ClientGone,
+            BodyError::Other { text, .. } => InputError::Failed(text),
+        })
+    }
+
+    fn head(&mut self, head: &Head) {
+        // Nothing of a `Head` holds a NUL.
+        let _ = self.request.set_status(head.code(), Some(head.status_line()));
+        for (name, value) in head.headers().iter() {
+            let _ = if name.eq_ignore_ascii_case(b"content-type") {
+                self.request.set_content_type(value)
+            } else if name.eq_ignore_ascii_case(b"content-length") {
+                self.request.headers_out_mut().set(name, value)
+            } else if name.eq_ignore_ascii_case(b"www-authenticate") {
+                // Kept where an error document replaces the response.
+                self.request.err_headers_out_mut().add(name, value)
+            } else {
+                self.request.headers_out_mut().add(name, value)
+            };
+        }
+    }
+
+    fn send(&mut self, data: &[u8], then: Then) -> Result<(), Gone> {
+        let then = match then {
+            Then::Flush => apache::Then::Flush,
+            Then::End => apache::Then::End,
+        };
+        self.request.output().send_borrowed(data, then).map_err(|_| Gone)
+    }
+
+    fn send_file(&mut self, file: File, offset: u64, length: u64, then: Then) -> Result<(), Gone> {
+        let mut output = self.request.output();
+        if length > 0
+            && let Err(error) = output.file(file.as_fd(), offset, length, self.sendfile)
+        {
+            let text = format!("WSGI0306: the file of a wsgi.file_wrapper can't be sent: {error}");
+            self.log(Level::Error, text.as_bytes());
+            self.abort();
+            return Ok(());
+        }
+        match then {
+            Then::Flush => output.flush(),
+            Then::End => output.end(),
+        }
+        output.pass().map_err(|_| Gone)
+    }
+
+    fn abort(&mut self) {
+        self.request.cut_off();
+    }
+
+    fn log(&mut self, level: Level, line: &[u8]) {
+        self.request.log(log_level(level), format_args!("{}", String::from_utf8_lossy(line)));
+    }
+}

@@ -1,0 +1,52 @@
+//! `WSGIScriptAlias` and `WSGIScriptAliasMatch`: from URL to script file (httpd's translate_name phase).
+
+use crate::apache::{Answer, Request};
+use crate::config::{Alias, AliasPattern, ServerConfig};
+use crate::wsgi::{prefix_match, target};
+
+/// The handler's name, as `SetHandler` and the rest of httpd know it.
+const HANDLER: &[u8] = b"wsgi-script";
+
+/// What the alias that mapped a request says about it; kept with the request.
+#[derive(Clone, Default)]
+pub(super) struct Mapped {
+    pub(super) application_group: Option<Vec<u8>>,
+    pub(super) callable_object: Option<Vec<u8>>,
+    pub(super) pass_authorization: Option<bool>,
+}
+
+/// Maps the request to a script where an alias of its server, or of the main server, matches; the first does.
+pub(crate) fn translate(request: &mut Request<'_>) -> Answer {
+    if !request.uri().starts_with(b"/") {
+        return Answer::DECLINED;
+    }
+    let server = request.server();
+    let Some(config) = server.config::<ServerConfig>() else { return Answer::DECLINED };
+    let found = config.aliases.iter().find_map(|alias| Some((alias, file(alias, request.uri())?)));
+    let Some((alias, file)) = found else { return Answer::DECLINED };
+    let done = request
+        .set_filename(&file)
+        .and_then(|()| request.set_handler(HANDLER))
+        .and_then(|()| request.notes_mut().set(b"alias-forced-type", HANDLER));
+    if done.is_err() {
+        // A NUL in the path, which no file name can hold.
+        return Answer::status(404);
+    }
+    request.keep(Mapped {
+        application_group: alias.application_group.clone(),
+        callable_object: alias.callable_object.clone(),
+        pass_authorization: alias.pass_authorization,
+    });
+    Answer::OK
+}
+
+/// The file that an alias maps this URI to, if it matches.
+fn file(alias: &Alias, uri: &[u8]) -> Option<Vec<u8>> {
+    match &alias.pattern {
+        AliasPattern::Prefix(prefix) => Some(target(prefix, &alias.target, uri, prefix_match(prefix, uri)?)),
+        AliasPattern::Regex(pattern, _) => {
+            let (end, file) = pattern.matches(uri, &alias.target)?;
+            Some([&file, uri.get(end..).unwrap_or_default()].concat())
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! The record that `LoadModule wsgi_module` looks for: the one symbol that this library exports.
+
+use std::ffi::CStr;
+
+use super::commands::COMMANDS;
+use crate::apache::{DirRecord, Module, Record, Server, ServerRecord};
+use crate::config::{DirConfig, ServerConfig};
+
+/// The module as httpd knows it; other modules and `<IfModule>` know it as `mod_wsgi.c`.
+struct Wsgi;
+
+#[unsafe(no_mangle)]
+pub static wsgi_module: Record = Record::new::<Wsgi, _>(&COMMANDS);
+
+impl Module for Wsgi {
+    const NAME: &'static CStr = c"mod_wsgi.c";
+    type Dir = DirConfig;
+    type Server = ServerConfig;
+
+    fn register() {
+        super::register();
+    }
+
+    fn record() -> &'static Record {
+        &wsgi_module
+    }
+}
+
+impl DirRecord for DirConfig {
+    fn create(_dir: Option<&[u8]>) -> Self {
+        DirConfig::default()
+    }
+
+    fn merge(outer: &Self, inner: &Self) -> Self {
+        DirConfig::merge(outer, inner)
+    }
+}
+
+impl ServerRecord for ServerConfig {
+    fn create(_server: &Server<'_>) -> Self {
+        ServerConfig::default()
+    }
+
+    fn merge(main: &Self, host: &Self) -> Self {
+        ServerConfig::merge(main, host)
+    }
+}
