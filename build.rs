@@ -3,14 +3,16 @@
 //! Reads as steps. Whatever is missing ends the build with one sentence that names the package to install.
 //! Without the `module` feature there is nothing to find: the pure rooms build with a Rust compiler alone.
 
-fn main() {
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
     println!("cargo:rerun-if-changed=build.rs");
     #[cfg(feature = "module")]
     if let Err(missing) = module::build() {
-        println!("cargo:warning={missing}");
-        eprintln!("error: {missing}");
-        std::process::exit(1);
+        println!("cargo::error={missing}");
+        return ExitCode::FAILURE;
     }
+    ExitCode::SUCCESS
 }
 
 #[cfg(feature = "module")]
@@ -78,13 +80,14 @@ mod module {
     /// Rust declarations for what `apache-headers/wrapper.h` includes, as far as the allowlist goes.
     fn bind(httpd: &Httpd) -> Result<(), Missing> {
         println!("cargo:rerun-if-changed=apache-headers/wrapper.h");
+        println!("cargo:rerun-if-changed=apache-headers/shim.h");
         if let Err(cause) = load_libclang() {
             return Err(format!("libclang, which reads httpd's headers, can't be loaded ({cause}): install it (Debian: libclang1-14 libclang-common-14-dev)."));
         }
         let bindings = bindgen::Builder::default()
             .header("apache-headers/wrapper.h")
             .clang_args(&httpd.flags)
-            .allowlist_function("(ap|apr)_.*")
+            .allowlist_function("(ap|apr|wsgi_shim)_.*")
             .allowlist_type("(ap|apr|module|request_rec|server_rec|conn_rec|process_rec|cmd|command).*")
             .allowlist_var("(ap_|apr_|AP_|APR_|APLOG_|MODULE_MAGIC|M_|HTTP_|OK|DECLINED|DONE|OR_|RSRC_CONF|ACCESS_CONF|EXEC_ON_READ|OPT_|REQUEST_|NOT_IN_|GLOBAL_ONLY|core_module).*")
             .default_enum_style(bindgen::EnumVariation::Consts)
