@@ -147,10 +147,11 @@ const FACTS: &[Fact] = &[
 /// One sentence for the administrator; httpd must not go on with this module.
 pub(crate) fn check() -> Result<(), String> {
     layout()?;
+    let core = &raw const raw::core_module;
     // SAFETY: httpd's own module record; it is written before any module loads and only read later.
-    let major = unsafe { raw::core_module.version };
+    let major = unsafe { (*core).version };
     // SAFETY: as above.
-    let minor = unsafe { raw::core_module.minor_version };
+    let minor = unsafe { (*core).minor_version };
     version(major, minor)
 }
 
@@ -159,11 +160,16 @@ fn version(major: c_int, minor: c_int) -> Result<(), String> {
     if major == MAJOR && minor >= MINOR {
         return Ok(());
     }
-    let remedy = "install the build of mod_wsgi made for this httpd, or build it again with this httpd's development files";
+    let remedy =
+        "install the build of mod_wsgi made for this httpd, or build it again with this httpd's development files";
     Err(if major == MAJOR {
-        format!("this mod_wsgi.so was built for a newer httpd (module magic number {MAJOR}:{MINOR}) than the one that runs ({major}:{minor}): {remedy}")
+        format!(
+            "this mod_wsgi.so was built for a newer httpd (module magic number {MAJOR}:{MINOR}) than the one that runs ({major}:{minor}): {remedy}"
+        )
     } else {
-        format!("this mod_wsgi.so was built for another series of httpd (module magic number {MAJOR}:{MINOR}) than the one that runs ({major}:{minor}): {remedy}")
+        format!(
+            "this mod_wsgi.so was built for another series of httpd (module magic number {MAJOR}:{MINOR}) than the one that runs ({major}:{minor}): {remedy}"
+        )
     })
 }
 
@@ -176,7 +182,9 @@ fn layout() -> Result<(), String> {
     }
     match fact(FACTS.len()) {
         None => Ok(()),
-        Some(_) => Err("the C part of mod_wsgi.so is newer than its Rust part: build it again from a clean tree".to_owned()),
+        Some(_) => {
+            Err("the C part of mod_wsgi.so is newer than its Rust part: build it again from a clean tree".to_owned())
+        }
     }
 }
 
@@ -189,7 +197,9 @@ fn differs(name: &str, c: &str, rust: usize) -> String {
 fn fact(index: usize) -> Option<(&'static [u8], c_ulong)> {
     let index = c_ulong::try_from(index).ok()?;
     // SAFETY: the shim checks the index and answers NULL or a constant of its own.
-    let fact = unsafe { raw::wsgi_shim_fact_at(index).as_ref() }?;
+    let fact = unsafe { raw::wsgi_shim_fact_at(index) };
+    // SAFETY: as above.
+    let fact = unsafe { fact.as_ref() }?;
     // SAFETY: the shim's names are string literals.
     let name = unsafe { CStr::from_ptr(fact.name) };
     Some((name.to_bytes(), fact.value))

@@ -10,17 +10,16 @@ pub(crate) use layout::check;
 
 #[expect(
     non_camel_case_types,
+    non_snake_case,
     non_upper_case_globals,
     dead_code,
     unreachable_pub,
     clippy::all,
     clippy::undocumented_unsafe_blocks,
-    clippy::missing_safety_doc,
     clippy::multiple_unsafe_ops_per_block,
     clippy::ptr_as_ptr,
-    clippy::borrow_as_ptr,
     clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
+    clippy::allow_attributes_without_reason,
     clippy::indexing_slicing,
     clippy::semicolon_if_nothing_returned,
     reason = "written by bindgen with C's names, of which we use a part"
@@ -28,3 +27,9 @@ pub(crate) use layout::check;
 mod generated {
     include!(concat!(env!("OUT_DIR"), "/httpd.rs"));
 }
+
+// httpd brings APR along; the unit tests, which run outside it, need it of their own.
+#[cfg(test)]
+#[link(name = "apr-1")]
+#[link(name = "aprutil-1")]
+unsafe extern "C" {}
