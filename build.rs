@@ -3,14 +3,16 @@
 //! Reads as steps. Whatever is missing ends the build with one sentence that names the package to install.
 //! Without the `module` feature there is nothing to find: the pure rooms build with a Rust compiler alone.
 
-fn main() {
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
     println!("cargo:rerun-if-changed=build.rs");
     #[cfg(feature = "module")]
     if let Err(missing) = module::build() {
-        println!("cargo:warning={missing}");
-        eprintln!("error: {missing}");
-        std::process::exit(1);
+        println!("cargo::error={missing}");
+        return ExitCode::FAILURE;
     }
+    ExitCode::SUCCESS
 }
 
 #[cfg(feature = "module")]
@@ -54,7 +56,9 @@ mod module {
             format!("`{apu_config} --includes` gives no answer: install APR-util's development files (Debian: libaprutil1-dev).")
         })?;
         if !PathBuf::from(&include).join("httpd.h").is_file() {
-            return Err(format!("{include}/httpd.h is not there: install httpd's development files (Debian: apache2-dev)."));
+            return Err(format!(
+                "{include}/httpd.h is not there: install httpd's development files (Debian: apache2-dev)."
+            ));
         }
         let mut flags = vec![format!("-I{include}")];
         flags.extend(apr.split_whitespace().chain(apu.split_whitespace()).map(str::to_owned));
@@ -80,13 +84,16 @@ mod module {
     /// Rust declarations for what `apache-headers/wrapper.h` includes, as far as the allowlist goes.
     fn bind(httpd: &Httpd) -> Result<(), Missing> {
         println!("cargo:rerun-if-changed=apache-headers/wrapper.h");
+        println!("cargo:rerun-if-changed=apache-headers/shim.h");
         if let Err(cause) = load_libclang() {
-            return Err(format!("libclang, which reads httpd's headers, can't be loaded ({cause}): install it (Debian: libclang1-14 libclang-common-14-dev)."));
+            return Err(format!(
+                "libclang, which reads httpd's headers, can't be loaded ({cause}): install it (Debian: libclang1-14 libclang-common-14-dev)."
+            ));
         }
         let bindings = bindgen::Builder::default()
             .header("apache-headers/wrapper.h")
             .clang_args(&httpd.flags)
-            .allowlist_function("(ap|apr)_.*")
+            .allowlist_function("(ap|apr|wsgi_shim)_.*")
             .allowlist_type("(ap|apr|module|request_rec|server_rec|conn_rec|process_rec|cmd|command).*")
             .allowlist_var("(ap_|apr_|AP_|APR_|APLOG_|MODULE_MAGIC|M_|HTTP_|OK|DECLINED|DONE|OR_|RSRC_CONF|ACCESS_CONF|EXEC_ON_READ|OPT_|REQUEST_|NOT_IN_|GLOBAL_ONLY|core_module).*")
             .default_enum_style(bindgen::EnumVariation::Consts)
@@ -103,14 +110,19 @@ mod module {
 
     /// bindgen panics where libclang is missing; ask for it first.
     fn load_libclang() -> Result<(), String> {
-        std::panic::catch_unwind(|| bindgen::clang_version().full).map(|_| ()).map_err(|_| "no libclang found".to_owned())
+        std::panic::catch_unwind(|| bindgen::clang_version().full)
+            .map(|_| ())
+            .map_err(|_| "no libclang found".to_owned())
     }
 
     /// What C macros and inline functions hide (`apache-headers/shim.c`).
     fn compile_shim(httpd: &Httpd) -> Result<(), Missing> {
         println!("cargo:rerun-if-changed=apache-headers/shim.c");
         let mut shim = cc::Build::new();
-        shim.file("apache-headers/shim.c").warnings(true).extra_warnings(true).flag_if_supported("-Wno-unused-parameter");
+        shim.file("apache-headers/shim.c")
+            .warnings(true)
+            .extra_warnings(true)
+            .flag_if_supported("-Wno-unused-parameter");
         for flag in &httpd.flags {
             shim.flag(flag);
         }

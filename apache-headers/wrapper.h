@@ -9,6 +9,7 @@
 #include "http_request.h"
 #include "http_ssl.h"
 #include "http_vhost.h"
+#include "mpm_common.h"
 #include "ap_config.h"
 #include "ap_mpm.h"
 #include "ap_regex.h"
@@ -21,3 +22,4 @@
 #include "scoreboard.h"
 #include "util_filter.h"
 #include "util_script.h"
+#include "shim.h"

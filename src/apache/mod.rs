@@ -1,1 +1,33 @@
-//! (room being furnished)
+//! Safe Rust over httpd 2.4: the only room that talks to `bindings`, and the only door of the other rooms to httpd.
+//!
+//! C's entries (`hook`, `command`, `config_record`) lend what they were given to a plain Rust function for the length of the call:
+//! `Request`, `Server`, `Pool`, `Command`. Each call runs inside a panic boundary. All of it runs in httpd's processes: start-up, directives and
+//! configuration records in the single-threaded parent, requests on the MPM's threads of a child. Nothing here knows Python or WSGI,
+//! starts a thread, keeps a lock, or has a thread-local.
+#![expect(dead_code, unused_imports, reason = "the rooms that use this one, embedded and hooks, come next")]
+
+mod boundary;
+mod command;
+mod config_record;
+mod entry;
+pub(crate) mod hook;
+mod log;
+mod optional;
+mod pool;
+mod record;
+mod regex;
+mod request;
+pub(crate) mod server;
+mod table;
+
+pub(crate) use boundary::{Answer, Started};
+pub(crate) use command::{Apply, Command, Commands, Overrides, Places, raw};
+pub(crate) use config_record::{DirRecord, ServerRecord};
+pub(crate) use hook::{Names, Place, Pools, Startup};
+pub(crate) use log::{Level, log_lines, log_main, log_startup};
+pub(crate) use pool::{InnerNul, Pool};
+pub(crate) use record::{Module, Record};
+pub(crate) use regex::Regex;
+pub(crate) use request::{BodyError, ClientGone, File, FileKind, Output, PathInfo, Previous, Request, Then};
+pub(crate) use server::{MainState, MpmState, Server};
+pub(crate) use table::{Table, TableMut};

@@ -1,0 +1,243 @@
+//! The body: read from the request's input filters, blocking, on the request's thread.
+//!
+//! httpd sends `100 Continue` as the first read reaches it, enforces `LimitRequestBody` and `Timeout`, and undoes chunks. An
+//! error stays: each later read answers it again.
+
+use std::ffi::{c_char, c_int};
+use std::ptr;
+use std::slice;
+
+use super::{Request, field};
+use crate::apache::boundary::Answer;
+use crate::bindings as raw;
+
+/// Why no more of the body can be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BodyError {
+    #[error("the request's body is larger than LimitRequestBody allows")]
+    TooLarge,
+    #[error("the client did not send the request's body in time")]
+    Timeout,
+    #[error("the client closed the connection before the request's body was complete")]
+    ClientGone,
+    #[error("the request's body can't be read: {text}")]
+    Other { status: u16, text: String },
+}
+
+impl BodyError {
+    /// The status that says this to the client.
+    pub(crate) fn status(&self) -> u16 {
+        match self {
+            BodyError::TooLarge => 413,
+            BodyError::Timeout => 408,
+            BodyError::ClientGone => 400,
+            BodyError::Other { status, .. } => *status,
+        }
+    }
+}
+
+/// What is kept between reads.
+pub(super) struct State {
+    /// Made on first use, in the request's pool; may hold what a filter gave beyond what was asked.
+    brigade: *mut raw::apr_bucket_brigade,
+    end: Option<Result<(), BodyError>>,
+}
+
+impl Default for State {
+    fn default() -> State {
+        State { brigade: ptr::null_mut(), end: None }
+    }
+}
+
+impl Request<'_> {
+    /// Reads at least one byte, unless `buffer` is empty, and answers how many; 0 is the end of the body. Blocks.
+    ///
+    /// An empty `buffer` asks for nothing, but a client that waits for `100 Continue` gets it.
+    ///
+    /// # Errors
+    /// Whatever keeps the rest of the body away; the same at each later call.
+    pub(crate) fn read_body(&mut self, buffer: &mut [u8]) -> Result<usize, BodyError> {
+        if let Some(end) = &self.input.end {
+            return end.clone().map(|()| 0);
+        }
+        let read = self.read_on(buffer);
+        if let Err(error) = &read {
+            self.input.end = Some(Err(error.clone()));
+        }
+        read
+    }
+
+    fn read_on(&mut self, buffer: &mut [u8]) -> Result<usize, BodyError> {
+        self.forget_expectation();
+        if buffer.is_empty() {
+            return self.ask_to_continue().map(|()| 0);
+        }
+        if self.input.brigade.is_null() {
+            // SAFETY: a live pool and the connection's allocator, which outlives the request.
+            self.input.brigade = unsafe { raw::apr_brigade_create(self.pool().as_raw(), self.bucket_alloc()) };
+        }
+        loop {
+            let taken = self.take(buffer)?;
+            if taken > 0 || self.input.end.is_some() {
+                return Ok(taken);
+            }
+            self.fetch(self.input.brigade, buffer.len())?;
+        }
+    }
+
+    /// Copies what the brigade holds, as much as there is room for.
+    fn take(&mut self, buffer: &mut [u8]) -> Result<usize, BodyError> {
+        let mut taken = 0;
+        while let Some(room) = buffer.get_mut(taken..).filter(|room| !room.is_empty()) {
+            // SAFETY: a brigade of this request.
+            let bucket = unsafe { raw::wsgi_shim_brigade_first(self.input.brigade) };
+            if bucket.is_null() {
+                break;
+            }
+            // SAFETY: a live bucket of that brigade.
+            if unsafe { raw::wsgi_shim_bucket_is_eos(bucket) } != 0 {
+                self.input.end = Some(Ok(()));
+                break;
+            }
+            // SAFETY: as above.
+            let refused = unsafe { raw::wsgi_shim_bucket_error_status(bucket) };
+            if refused != 0 {
+                return Err(self.error_of(raw::AP_FILTER_ERROR, refused));
+            }
+            // SAFETY: as above.
+            if unsafe { raw::wsgi_shim_bucket_is_metadata(bucket) } != 0 {
+                // SAFETY: as above; it is not used again.
+                unsafe { raw::wsgi_shim_bucket_delete(bucket) };
+                continue;
+            }
+            match self.take_from(bucket, room) {
+                Ok(count) => taken += count,
+                // What was read first goes out first; the next call meets the error again.
+                Err(_) if taken > 0 => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(taken)
+    }
+
+    fn take_from(&mut self, bucket: *mut raw::apr_bucket, room: &mut [u8]) -> Result<usize, BodyError> {
+        let mut data: *const c_char = ptr::null();
+        let mut length = 0;
+        // SAFETY: a live bucket, and places for a pointer and a length.
+        let status = unsafe { raw::wsgi_shim_bucket_read(bucket, &raw mut data, &raw mut length) };
+        if status != 0 {
+            return Err(self.error_of(status, raw::HTTP_BAD_REQUEST as c_int));
+        }
+        if length > room.len() {
+            // SAFETY: a live bucket that was read, and a point inside.
+            let status = unsafe { raw::wsgi_shim_bucket_split(bucket, room.len()) };
+            if status != 0 {
+                return Err(self.error_of(status, raw::HTTP_BAD_REQUEST as c_int));
+            }
+            length = room.len();
+        }
+        if length > 0 {
+            // SAFETY: APR gave this much data, which stays until the bucket goes.
+            let data = unsafe { slice::from_raw_parts(data.cast::<u8>(), length) };
+            for (to, from) in room.iter_mut().zip(data) {
+                *to = *from;
+            }
+        }
+        // SAFETY: a live bucket of the brigade; it is not used again.
+        unsafe { raw::wsgi_shim_bucket_delete(bucket) };
+        Ok(length)
+    }
+
+    fn fetch(&self, brigade: *mut raw::apr_bucket_brigade, wanted: usize) -> Result<(), BodyError> {
+        let wanted = raw::apr_off_t::try_from(wanted).unwrap_or(raw::apr_off_t::MAX);
+        let filters = field!(self.input_filters);
+        // SAFETY: the live request's own filters and a brigade of its pool.
+        let status =
+            unsafe { raw::ap_get_brigade(filters, brigade, raw::AP_MODE_READBYTES, raw::APR_BLOCK_READ, wanted) };
+        if status == 0 { Ok(()) } else { Err(self.error_of(status, raw::HTTP_BAD_REQUEST as c_int)) }
+    }
+
+    /// Once the head is out, a `100 Continue` would stand in the middle of the response. Only then: before, httpd closes a connection whose
+    /// client still waits, and that is decided as the head is written.
+    fn forget_expectation(&mut self) {
+        if self.has_begun_output() && self.is_head_written() {
+            // SAFETY: `lend` promised a live request_rec; a plain field.
+            unsafe { (*self.raw.as_ptr()).expecting_100 = 0 };
+        }
+    }
+
+    /// Lets a waiting client send; where none waits, nothing happens.
+    fn ask_to_continue(&mut self) -> Result<(), BodyError> {
+        if field!(self.expecting_100) == 0 || !self.input.brigade.is_null() {
+            return Ok(());
+        }
+        // SAFETY: a live pool and the connection's allocator, which outlives the request.
+        self.input.brigade = unsafe { raw::apr_brigade_create(self.pool().as_raw(), self.bucket_alloc()) };
+        self.fetch(self.input.brigade, 0)
+    }
+
+    /// Reads and drops the rest of the body.
+    ///
+    /// # Errors
+    /// What the handler is to answer: httpd's status for a body that is too large, late or broken.
+    pub(crate) fn discard_body(&mut self) -> Result<(), Answer> {
+        // SAFETY: `lend` promised a live request.
+        let answer = unsafe { raw::ap_discard_request_body(self.raw.as_ptr()) };
+        if answer == raw::OK as c_int { Ok(()) } else { Err(Answer::from_raw(answer)) }
+    }
+
+    fn error_of(&self, status: raw::apr_status_t, otherwise: c_int) -> BodyError {
+        if self.is_client_gone() || is_end_of_connection(status) {
+            return BodyError::ClientGone;
+        }
+        let answer = if status == raw::AP_FILTER_ERROR {
+            otherwise
+        } else {
+            // SAFETY: numbers in, a number out.
+            unsafe { raw::ap_map_http_request_error(status, otherwise) }
+        };
+        match u16::try_from(answer) {
+            Ok(413) => BodyError::TooLarge,
+            Ok(408) => BodyError::Timeout,
+            answer => BodyError::Other { status: answer.unwrap_or(500), text: describe(status) },
+        }
+    }
+}
+
+fn is_end_of_connection(status: raw::apr_status_t) -> bool {
+    [raw::APR_EOF, raw::APR_ECONNRESET, raw::APR_ECONNABORTED, raw::APR_EPIPE]
+        .iter()
+        .any(|end| raw::apr_status_t::try_from(*end) == Ok(status))
+}
+
+/// APR's words for a status.
+fn describe(status: raw::apr_status_t) -> String {
+    if status == raw::AP_FILTER_ERROR {
+        return "an input filter refused it".to_owned();
+    }
+    let mut text = [0_u8; 200];
+    // SAFETY: room of the length said; APR ends the text with a NUL in it.
+    unsafe { raw::apr_strerror(status, text.as_mut_ptr().cast(), text.len()) };
+    let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(text).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_error_has_its_status() {
+        assert_eq!(BodyError::TooLarge.status(), 413);
+        assert_eq!(BodyError::Timeout.status(), 408);
+        assert_eq!(BodyError::ClientGone.status(), 400);
+        assert_eq!(BodyError::Other { status: 501, text: String::new() }.status(), 501);
+    }
+
+    #[test]
+    fn apr_describes_its_statuses() {
+        assert_eq!(describe(13), "Permission denied");
+        assert!(is_end_of_connection(104));
+        assert!(!is_end_of_connection(110));
+    }
+}

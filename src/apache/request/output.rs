@@ -1,0 +1,246 @@
+//! The body of the response on its way through the request's output filters.
+//!
+//! One brigade per request is filled and passed. Passing blocks while the client reads slowly; httpd writes the head
+//! ahead of the first that passes. A response that breaks in its middle is cut off so that the client sees it (`abort`).
+
+use std::ffi::{CString, c_int};
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr;
+
+use super::{Request, field};
+use crate::bindings as raw;
+
+/// Nothing more reaches the client: it went, or a filter refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the client closed the connection")]
+pub(crate) struct ClientGone;
+
+/// What goes behind the bytes of `Output::send_borrowed`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// More will follow; httpd may hold these back to fill a packet.
+    More,
+    /// httpd writes them out now.
+    Flush,
+    /// The response is complete.
+    End,
+}
+
+/// What is kept between passes.
+pub(super) struct State {
+    brigade: *mut raw::apr_bucket_brigade,
+    begun: bool,
+}
+
+impl Default for State {
+    fn default() -> State {
+        State { brigade: ptr::null_mut(), begun: false }
+    }
+}
+
+/// APR's own limit of one bucket, below what sendfile takes in a call.
+const LARGEST_BUCKET: u64 = 1 << 30;
+
+impl<'r> Request<'r> {
+    /// The way out.
+    pub(crate) fn output<'a>(&'a mut self) -> Output<'a, 'r> {
+        if self.output.brigade.is_null() {
+            // SAFETY: a live pool and the connection's allocator, which outlives the request.
+            self.output.brigade = unsafe { raw::apr_brigade_create(self.pool().as_raw(), self.bucket_alloc()) };
+        }
+        Output { request: self }
+    }
+
+    /// Has anything been passed to the filters, so that the head may be out?
+    pub(crate) fn has_begun_output(&self) -> bool {
+        self.output.begun
+    }
+
+    /// Ends a response that broke: the client sees that it is not whole.
+    pub(crate) fn cut_off(&mut self) {
+        let mut output = self.output();
+        output.abort();
+        // The client being gone is as good.
+        let _: Result<(), ClientGone> = output.pass();
+    }
+}
+
+/// Collects what is to be sent; `pass` sends it.
+pub(crate) struct Output<'a, 'r> {
+    request: &'a mut Request<'r>,
+}
+
+impl Output<'_, '_> {
+    /// Adds a copy of these bytes; small ones share a bucket.
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
+        // SAFETY: a live brigade; with no flush function APR copies the bytes, and can't fail but by lack of memory, which ends the process.
+        let _: raw::apr_status_t = unsafe {
+            raw::apr_brigade_write(self.brigade(), None, ptr::null_mut(), bytes.as_ptr().cast(), bytes.len())
+        };
+    }
+
+    /// Sends what was collected and then these bytes without a copy of ours; they may change once it returns.
+    ///
+    /// # Errors
+    /// The client is gone.
+    pub(crate) fn send_borrowed(&mut self, bytes: &[u8], then: Then) -> Result<(), ClientGone> {
+        if !bytes.is_empty() {
+            // SAFETY: the connection's allocator. A transient bucket's data lives for the pass: filters that keep it must copy it (APR's
+            // rule for setting aside), and `pass` empties the brigade before this borrow ends.
+            let bucket =
+                unsafe { raw::apr_bucket_transient_create(bytes.as_ptr().cast(), bytes.len(), self.allocator()) };
+            self.append(bucket);
+        }
+        match then {
+            Then::More => {}
+            Then::Flush => self.flush(),
+            Then::End => self.end(),
+        }
+        self.pass()
+    }
+
+    /// Adds `length` bytes of a regular file from `offset` on. The file is opened anew, so neither the caller's descriptor nor its position is
+    /// used later. It is never mapped into memory: a file cut meanwhile would kill the process.
+    ///
+    /// # Errors
+    /// It is no regular file, can't be opened anew, or the range is none; nothing is added. Send it by reading, then.
+    pub(crate) fn file(
+        &mut self,
+        file: BorrowedFd<'_>,
+        offset: u64,
+        length: u64,
+        sendfile: bool,
+    ) -> Result<(), std::io::Error> {
+        let impossible = || std::io::Error::from(std::io::ErrorKind::InvalidInput);
+        let mut offset = raw::apr_off_t::try_from(offset).map_err(|_| impossible())?;
+        offset.checked_add_unsigned(length).ok_or_else(impossible)?;
+        if !is_regular(file)? {
+            return Err(impossible());
+        }
+        let file = self.open_anew(file, sendfile)?;
+        let Some(first) = self.file_bucket(file, offset, length.min(LARGEST_BUCKET)) else {
+            return Err(impossible());
+        };
+        let mut left = length.saturating_sub(LARGEST_BUCKET);
+        self.append(first);
+        while left > 0 {
+            offset = offset.saturating_add_unsigned(LARGEST_BUCKET);
+            let size = left.min(LARGEST_BUCKET);
+            let mut bucket = ptr::null_mut();
+            // SAFETY: a live file bucket, which APR can copy, and a place for one pointer.
+            unsafe { raw::wsgi_shim_bucket_copy(first, &raw mut bucket) };
+            // SAFETY: a bucket of our own, not passed yet.
+            unsafe { (*bucket).start = offset };
+            // SAFETY: as above.
+            unsafe { (*bucket).length = usize::try_from(size).unwrap_or(usize::MAX) };
+            self.append(bucket);
+            left -= size;
+        }
+        Ok(())
+    }
+
+    /// httpd is to write out what stands before.
+    pub(crate) fn flush(&mut self) {
+        // SAFETY: the connection's allocator.
+        let bucket = unsafe { raw::apr_bucket_flush_create(self.allocator()) };
+        self.append(bucket);
+    }
+
+    /// The response is complete.
+    pub(crate) fn end(&mut self) {
+        // SAFETY: the connection's allocator.
+        let bucket = unsafe { raw::apr_bucket_eos_create(self.allocator()) };
+        self.append(bucket);
+    }
+
+    /// The response stays incomplete, and the client is to see it: no last chunk, the connection closed, an HTTP/2 stream reset, nothing
+    /// kept by a cache. Before the head is out it becomes httpd's 502.
+    pub(crate) fn abort(&mut self) {
+        let raw = self.request.raw.as_ptr();
+        // SAFETY: `lend` promised a live request_rec; plain fields.
+        unsafe { (*raw).no_cache = 1 };
+        // SAFETY: as above.
+        unsafe { (*raw).no_local_copy = 1 };
+        // SAFETY: the request's pool and the connection's allocator. httpd's chunk filter knows this very status (http_protocol.h).
+        let bucket = unsafe {
+            raw::ap_bucket_error_create(
+                raw::HTTP_BAD_GATEWAY as c_int,
+                ptr::null(),
+                self.request.pool().as_raw(),
+                self.allocator(),
+            )
+        };
+        self.append(bucket);
+        self.end();
+        self.request.close_connection();
+    }
+
+    /// Sends what was collected through the filters. Blocks as long as httpd does.
+    ///
+    /// # Errors
+    /// The client is gone, or a filter failed: there is no use in sending more.
+    pub(crate) fn pass(&mut self) -> Result<(), ClientGone> {
+        self.request.output.begun = true;
+        let brigade = self.brigade();
+        let filters = {
+            let request = &*self.request;
+            field!(request.output_filters)
+        };
+        // SAFETY: the live request's own filters and a brigade of its pool.
+        let status = unsafe { raw::ap_pass_brigade(filters, brigade) };
+        // SAFETY: a live brigade; filters may have left buckets in it.
+        unsafe { raw::apr_brigade_cleanup(brigade.cast()) };
+        if status != 0 || self.request.is_client_gone() { Err(ClientGone) } else { Ok(()) }
+    }
+
+    fn brigade(&self) -> *mut raw::apr_bucket_brigade {
+        self.request.output.brigade
+    }
+
+    fn allocator(&self) -> *mut raw::apr_bucket_alloc_t {
+        self.request.bucket_alloc()
+    }
+
+    fn append(&mut self, bucket: *mut raw::apr_bucket) {
+        // SAFETY: a live brigade, and a bucket of the same allocator that is in none.
+        unsafe { raw::wsgi_shim_brigade_append(self.brigade(), bucket) };
+    }
+
+    /// Opens the same file with a position of its own, closed with the request's pool unless a filter takes it along.
+    fn open_anew(&self, file: BorrowedFd<'_>, sendfile: bool) -> Result<*mut raw::apr_file_t, std::io::Error> {
+        let path = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+        let sendfile = if sendfile { raw::APR_FOPEN_SENDFILE_ENABLED } else { 0 };
+        let flags = (raw::APR_FOPEN_READ | raw::APR_FOPEN_BINARY | sendfile) as raw::apr_int32_t;
+        let mut opened = ptr::null_mut();
+        // SAFETY: a place for one pointer, a NUL-terminated path, a live pool.
+        let status =
+            unsafe { raw::apr_file_open(&raw mut opened, path.as_ptr(), flags, 0, self.request.pool().as_raw()) };
+        if status == 0 { Ok(opened) } else { Err(std::io::Error::from_raw_os_error(status)) }
+    }
+
+    fn file_bucket(
+        &self,
+        file: *mut raw::apr_file_t,
+        offset: raw::apr_off_t,
+        length: u64,
+    ) -> Option<*mut raw::apr_bucket> {
+        let length = usize::try_from(length).ok()?;
+        // SAFETY: a live file and pool, the connection's allocator.
+        let bucket = unsafe {
+            raw::apr_bucket_file_create(file, offset, length, self.request.pool().as_raw(), self.allocator())
+        };
+        // SAFETY: a file bucket made above.
+        unsafe { raw::apr_bucket_file_enable_mmap(bucket, 0) };
+        Some(bucket)
+    }
+}
+
+fn is_regular(file: BorrowedFd<'_>) -> Result<bool, std::io::Error> {
+    let mut status = std::mem::MaybeUninit::<libc::stat>::zeroed();
+    // SAFETY: an open descriptor, and room for the answer.
+    if unsafe { libc::fstat(file.as_raw_fd(), status.as_mut_ptr()) } != 0 {
+        return Err(std::io::Error::last_os_error());
+    }
+    // SAFETY: the system has filled it.
+    Ok(unsafe { status.assume_init() }.st_mode & libc::S_IFMT == libc::S_IFREG)
+}

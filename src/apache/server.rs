@@ -1,0 +1,224 @@
+//! A server of httpd's configuration, and what httpd says about itself: MPM, state, version line.
+
+use std::ffi::{CStr, c_int};
+use std::fmt;
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+
+use super::config_record::{Typed, slot};
+use super::log::{self, Level};
+use super::pool::{InnerNul, Pool, bytes};
+use crate::bindings as raw;
+
+/// The main server or a virtual host, alive for `'s`. Read only; any thread of the process may read it once the child serves.
+#[derive(Clone, Copy)]
+pub(crate) struct Server<'s> {
+    raw: NonNull<raw::server_rec>,
+    life: PhantomData<(&'s (), *mut ())>,
+}
+
+/// What the MPM of this process is about (`AP_MPMQ_MPM_STATE`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MpmState {
+    Starting,
+    Running,
+    Stopping,
+}
+
+/// What httpd as a whole is about (`AP_SQ_MAIN_STATE`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MainState {
+    /// Reads the configuration for the first time, to be read again.
+    ReadsConfigTwice,
+    /// Reads the configuration that will be served.
+    ReadsConfig,
+    /// Runs the MPM.
+    Serves,
+    /// Anything else: before, between or behind these.
+    Other,
+}
+
+impl<'s> Server<'s> {
+    /// # Safety
+    /// * `raw` is NULL or a server that lives for `'s`.
+    pub(super) unsafe fn from_raw(raw: *mut raw::server_rec) -> Option<Server<'s>> {
+        NonNull::new(raw).map(|raw| Server { raw, life: PhantomData })
+    }
+
+    pub(super) fn as_raw(self) -> *mut raw::server_rec {
+        self.raw.as_ptr()
+    }
+
+    /// `ServerName`; `None` where none was given.
+    pub(crate) fn hostname(&self) -> Option<&'s [u8]> {
+        // SAFETY: field invariant: a live server; a plain field read.
+        let name = unsafe { (*self.as_raw()).server_hostname };
+        // SAFETY: NULL or NUL-terminated, kept with the configuration.
+        unsafe { bytes(name) }
+    }
+
+    /// The port of `ServerName`; 0 where none was given.
+    pub(crate) fn port(&self) -> u16 {
+        // SAFETY: field invariant: a live server; a plain field read.
+        unsafe { (*self.as_raw()).port }
+    }
+
+    /// Is this a `<VirtualHost>`?
+    pub(crate) fn is_virtual(&self) -> bool {
+        // SAFETY: field invariant: a live server; a plain field read.
+        unsafe { (*self.as_raw()).is_virtual != 0 }
+    }
+
+    /// `ServerAdmin`.
+    pub(crate) fn admin(&self) -> Option<&'s [u8]> {
+        // SAFETY: field invariant: a live server; a plain field read.
+        let admin = unsafe { (*self.as_raw()).server_admin };
+        // SAFETY: NULL or NUL-terminated, kept with the configuration.
+        unsafe { bytes(admin) }
+    }
+
+    /// Does it write its own error log file or pipe? `false` before the logs are open, and for syslog.
+    pub(crate) fn has_error_log(&self) -> bool {
+        // SAFETY: field invariant: a live server; a plain field read.
+        unsafe { !(*self.as_raw()).error_log.is_null() }
+    }
+
+    /// Our record of this server.
+    pub(crate) fn config<S: Send + Sync + 'static>(&self) -> Option<&'s S> {
+        // SAFETY: field invariant: a live server; a plain field read.
+        let vector = unsafe { (*self.as_raw()).module_config };
+        // SAFETY: httpd's vector of a live server.
+        let kept = unsafe { slot(vector) };
+        // SAFETY: our slot holds only what `Typed::keep` answered, for as long as the configuration.
+        let found = unsafe { Typed::<S>::find(kept) }?;
+        // SAFETY: as above; directives change it before the server serves only.
+        Some(unsafe { found.as_ref() })
+    }
+
+    /// The pool that outlives configurations and this module's own unloading: for plain bytes only (`set_userdata`).
+    pub(crate) fn process_pool(&self) -> Option<Pool<'s>> {
+        // SAFETY: field invariant: a live server; a plain field read.
+        let process = unsafe { (*self.as_raw()).process };
+        if process.is_null() {
+            return None;
+        }
+        // SAFETY: httpd's process record lives as long as the process.
+        let pool = unsafe { (*process).pool };
+        // SAFETY: as above. `Server` does not leave its thread, which is the parent's only one where this is of use.
+        unsafe { Pool::from_raw(pool) }
+    }
+
+    /// Would a record of ours at this level be written? Ask before collecting what is dear to collect.
+    pub(crate) fn shows(&self, level: Level) -> bool {
+        log::server_shows(*self, level)
+    }
+
+    /// Logs one of our sentences to this server's error log.
+    #[track_caller]
+    pub(crate) fn log(&self, level: Level, text: fmt::Arguments<'_>) {
+        log::log_server(*self, level, text);
+    }
+}
+
+/// A path of the configuration, made absolute below `ServerRoot`; `None` where it can't be.
+///
+/// # Errors
+/// A NUL inside.
+pub(crate) fn server_root_relative<'p>(pool: Pool<'p>, path: &[u8]) -> Result<Option<&'p [u8]>, InnerNul> {
+    let path = pool.copy_cstring(path)?;
+    // SAFETY: a live pool and a NUL-terminated text.
+    let full = unsafe { raw::ap_server_root_relative(pool.as_raw(), path.as_ptr()) };
+    // SAFETY: NULL or NUL-terminated in the pool.
+    Ok(unsafe { bytes(full) })
+}
+
+/// Adds "name/version" to the `Server` header and banner, from post_config on the configuration's pool, where `ServerTokens` allows.
+pub(crate) fn add_version_component(pconf: Pool<'_>, component: &CStr) {
+    // SAFETY: a live pool; httpd copies the text.
+    unsafe { raw::ap_add_version_component(pconf.as_raw(), component.as_ptr()) };
+}
+
+/// The `Server` header's text, as `ServerTokens` allows.
+pub(crate) fn banner() -> &'static [u8] {
+    // SAFETY: may be called at any time.
+    let banner = unsafe { raw::ap_get_server_banner() };
+    // SAFETY: httpd keeps it as long as the configuration, which a child has one of.
+    unsafe { bytes(banner) }.unwrap_or(b"Apache")
+}
+
+/// httpd's full description, whatever `ServerTokens` says.
+pub(crate) fn description() -> &'static [u8] {
+    // SAFETY: may be called at any time.
+    let description = unsafe { raw::ap_get_server_description() };
+    // SAFETY: httpd keeps it as long as the configuration, which a child has one of.
+    unsafe { bytes(description) }.unwrap_or(b"Apache")
+}
+
+/// The version of httpd whose headers this module was built with.
+pub(crate) const BUILT_FOR: (u32, u32, u32) =
+    (raw::AP_SERVER_MAJORVERSION_NUMBER, raw::AP_SERVER_MINORVERSION_NUMBER, raw::AP_SERVER_PATCHLEVEL_NUMBER);
+
+/// Where httpd is in its life.
+pub(crate) fn main_state() -> MainState {
+    // SAFETY: may be called at any time.
+    let state = unsafe { raw::ap_state_query(raw::AP_SQ_MAIN_STATE as c_int) };
+    match u32::try_from(state) {
+        Ok(raw::AP_SQ_MS_CREATE_PRE_CONFIG) => MainState::ReadsConfigTwice,
+        Ok(raw::AP_SQ_MS_CREATE_CONFIG) => MainState::ReadsConfig,
+        Ok(raw::AP_SQ_MS_RUN_MPM) => MainState::Serves,
+        _ => MainState::Other,
+    }
+}
+
+/// Does httpd only test its configuration (`-t`) or print it (`-S`, `-D DUMP_...`)?
+pub(crate) fn only_tests_config() -> bool {
+    // SAFETY: may be called at any time.
+    let mode = unsafe { raw::ap_state_query(raw::AP_SQ_RUN_MODE as c_int) };
+    matches!(u32::try_from(mode), Ok(raw::AP_SQ_RM_CONFIG_TEST | raw::AP_SQ_RM_CONFIG_DUMP))
+}
+
+/// Is parent and child one process (`httpd -X`)?
+pub(crate) fn is_single_process() -> bool {
+    // `-X` is `-D DEBUG`, which implies one process.
+    [c"ONE_PROCESS", c"DEBUG"].into_iter().any(|define| {
+        // SAFETY: looks up a name in httpd's own list.
+        unsafe { raw::ap_exists_config_define(define.as_ptr()) != 0 }
+    })
+}
+
+/// How many children at once the MPM may have; `None` where it does not say, as before the configuration is read.
+pub(crate) fn max_daemons() -> Option<u32> {
+    query(raw::AP_MPMQ_MAX_DAEMONS).and_then(|count| u32::try_from(count).ok())
+}
+
+/// How many request threads a child has; 0 where the MPM has no threads.
+pub(crate) fn max_threads() -> Option<u32> {
+    query(raw::AP_MPMQ_MAX_THREADS).and_then(|count| u32::try_from(count).ok())
+}
+
+/// Does a child serve several requests at once, in threads?
+pub(crate) fn is_threaded() -> bool {
+    query(raw::AP_MPMQ_IS_THREADED).is_some_and(|kind| u32::try_from(kind) != Ok(raw::AP_MPMQ_NOT_SUPPORTED))
+}
+
+/// What the MPM is about.
+pub(crate) fn mpm_state() -> Option<MpmState> {
+    match u32::try_from(query(raw::AP_MPMQ_MPM_STATE)?) {
+        Ok(raw::AP_MPMQ_STARTING) => Some(MpmState::Starting),
+        Ok(raw::AP_MPMQ_RUNNING) => Some(MpmState::Running),
+        Ok(raw::AP_MPMQ_STOPPING) => Some(MpmState::Stopping),
+        _ => None,
+    }
+}
+
+/// How many restarts httpd has had; a child keeps the number it was made with.
+pub(crate) fn generation() -> Option<u32> {
+    query(raw::AP_MPMQ_GENERATION).and_then(|count| u32::try_from(count).ok())
+}
+
+fn query(code: u32) -> Option<c_int> {
+    let mut answer: c_int = 0;
+    // SAFETY: `answer` is a place for one number.
+    let status = unsafe { raw::ap_mpm_query(code as c_int, &raw mut answer) };
+    (status == 0).then_some(answer)
+}
