@@ -4,7 +4,6 @@
 //! `Request`, `Server`, `Pool`, `Command`. Each call runs inside a panic boundary. All of it runs in httpd's processes: start-up, directives and
 //! configuration records in the single-threaded parent, requests on the MPM's threads of a child. Nothing here knows Python or WSGI,
 //! starts a thread, keeps a lock, or has a thread-local.
-#![expect(dead_code, unused_imports, reason = "the rooms that use this one, embedded and hooks, come next")]
 
 mod boundary;
 mod command;

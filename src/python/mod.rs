@@ -24,5 +24,5 @@ pub(crate) use exchange::{Exchange, Lent, RequestEnded};
 pub(crate) use interpreter::Interpreter;
 pub(crate) use native::{Errors, version};
 pub(crate) use object::{Object, Stored};
-pub(crate) use runtime::{Runtime, Serving, Settings, StartError};
+pub(crate) use runtime::{HashSeed, Runtime, Serving, Settings, StartError};
 pub(crate) use state::{Closed, Py};

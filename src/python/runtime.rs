@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::ffi::{CStr, CString, OsString};
+use std::ffi::{CStr, CString, c_int, c_void};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
@@ -29,9 +29,9 @@ pub(crate) struct Settings {
     /// `WSGIPythonOptimize`; 0 is none.
     pub(crate) optimize: i32,
     /// `WSGIPythonWarnings`, in their order.
-    pub(crate) warnings: Vec<OsString>,
-    /// `WSGIPythonHashSeed`; nothing leaves it to Python, which randomises.
-    pub(crate) hash_seed: Option<u32>,
+    pub(crate) warnings: Vec<Vec<u8>>,
+    /// `WSGIPythonHashSeed`; nothing leaves it to Python (`PYTHONHASHSEED`, else random).
+    pub(crate) hash_seed: Option<HashSeed>,
     pub(crate) dont_write_bytecode: bool,
     /// `WSGISwitchInterval`, seconds.
     pub(crate) switch_interval: Option<f64>,
@@ -50,6 +50,13 @@ pub(crate) struct Settings {
     pub(crate) version: [u32; 3],
     /// Writes a record that belongs to no request. Called from any thread, holding no interpreter.
     pub(crate) log: fn(Level, &[u8]),
+}
+
+/// How the hashes of strings are seeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HashSeed {
+    Random,
+    Fixed(u32),
 }
 
 /// Why there is no Python, or not the interpreter asked for. Each text is a line for the administrator: cause and remedy.
@@ -98,6 +105,7 @@ impl Runtime {
         let settings = Arc::new(settings());
         preflight::check(settings.home.as_deref())?;
         drop(LOG.set(settings.log));
+        pin();
         let main = home::start_main(Arc::clone(&settings)).map_err(|cause| {
             let error = StartError::Python(cause);
             *failed = Some(error.clone());
@@ -140,18 +148,26 @@ impl Runtime {
     /// Ends Python in this process, where it runs: threads are joined, exit functions run, interpreters end; bounded by
     /// [`SHUTDOWN`]. Called once, by the thread that ends the process, when no request is served any more.
     ///
-    /// Returns false where threads of an application are left: the process must then end without running exit handlers of C.
-    pub(crate) fn shut_down() -> bool {
-        let Some(runtime) = RUNTIME.get() else { return true };
+    /// Where threads of an application are left, the process will end without running exit handlers of C, which would tear
+    /// libraries down under them.
+    pub(crate) fn shut_down() {
+        let Some(runtime) = RUNTIME.get() else { return };
+        if !runtime.end_all() {
+            exit_without_handlers();
+        }
+    }
+
+    /// False where anything is left.
+    fn end_all(&self) -> bool {
         let deadline = Instant::now() + SHUTDOWN;
         let empty = state::close(deadline);
-        let teardown = match (runtime.settings.destroy, empty) {
+        let teardown = match (self.settings.destroy, empty) {
             (false, _) => Teardown::Nothing,
             (true, false) => Teardown::ExitFunctions,
             (true, true) => Teardown::Full,
         };
         let others: Vec<_> =
-            runtime.others.read().unwrap_or_else(PoisonError::into_inner).values().map(Arc::clone).collect();
+            self.others.read().unwrap_or_else(PoisonError::into_inner).values().map(Arc::clone).collect();
         let ending: Vec<_> = others.iter().map(|one| (one, one.home().end(teardown))).collect();
         let mut all_gone = empty;
         for (interpreter, end) in ending {
@@ -159,7 +175,7 @@ impl Runtime {
         }
         let teardown = if all_gone { teardown } else { teardown.without_destruction() };
         let grace = deadline.max(Instant::now() + Duration::from_millis(500));
-        ended(&runtime.main, runtime.main.home().end(teardown).ok(), grace) && all_gone
+        ended(&self.main, self.main.home().end(teardown).ok(), grace) && all_gone
     }
 }
 
@@ -186,6 +202,34 @@ fn ended(
             false
         }
     }
+}
+
+/// Makes `exit()` end the process at once, with the status that it was called with.
+fn exit_without_handlers() {
+    unsafe extern "C" fn leave(status: c_int, _nothing: *mut c_void) {
+        // SAFETY: ends the process; always possible.
+        unsafe { libc::_exit(status) }
+    }
+    unsafe extern "C" {
+        /// glibc's: like `atexit`, with the status; last registered, first called.
+        fn on_exit(function: unsafe extern "C" fn(c_int, *mut c_void), argument: *mut c_void) -> c_int;
+    }
+    // SAFETY: a function of this library, which stays loaded (`pin`).
+    unsafe { on_exit(leave, std::ptr::null_mut()) };
+}
+
+/// Keeps this library in memory until the process is gone: httpd unloads modules while threads of Python may still be in it.
+fn pin() {
+    let mut found = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();
+    let here: fn() = pin;
+    // SAFETY: an address of this library and a place for the answer.
+    if unsafe { libc::dladdr(here as *const c_void, found.as_mut_ptr()) } == 0 {
+        return;
+    }
+    // SAFETY: zeroed, or filled just before.
+    let name = unsafe { found.assume_init() }.dli_fname;
+    // SAFETY: the name of a loaded library; a further reference to it, never given back.
+    unsafe { libc::dlopen(name, libc::RTLD_NOW | libc::RTLD_NOLOAD | libc::RTLD_NODELETE) };
 }
 
 impl Teardown {
@@ -251,12 +295,16 @@ impl Settings {
         if self.dont_write_bytecode {
             raw.write_bytecode = 0;
         }
-        if let Some(seed) = self.hash_seed {
-            raw.use_hash_seed = 1;
-            raw.hash_seed = seed.into();
+        match self.hash_seed {
+            None => {}
+            Some(HashSeed::Random) => raw.use_hash_seed = 0,
+            Some(HashSeed::Fixed(seed)) => {
+                raw.use_hash_seed = 1;
+                raw.hash_seed = seed.into();
+            }
         }
         for warning in &self.warnings {
-            config.warn(warning.as_bytes())?;
+            config.warn(warning)?;
         }
         match preflight::kind(self.home.as_deref()) {
             Home::Default(executable) => {

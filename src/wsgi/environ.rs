@@ -39,8 +39,8 @@ pub struct RequestFacts<'a> {
     pub method: &'a [u8],
     /// `r->uri`: the decoded path.
     pub uri: &'a [u8],
-    /// `r->the_request`: the request line as it came.
-    pub request_line: &'a [u8],
+    /// The URI as CGI shows it: the request line's second word, or the current one where `CGIVar REQUEST_URI current-uri` is set.
+    pub request_uri: &'a [u8],
     /// `r->protocol`, for example `HTTP/1.1`.
     pub protocol: &'a [u8],
     /// `r->args`: the raw query, without `?`.
@@ -125,8 +125,6 @@ pub struct CgiPolicy {
     pub cgi_pass_auth: bool,
     /// The result of [`head_is_get`](crate::wsgi::head_is_get).
     pub head_is_get: bool,
-    /// `CGIVar REQUEST_URI current-uri`.
-    pub request_uri_is_current: bool,
 }
 
 /// `wsgi.url_scheme`.
@@ -183,17 +181,6 @@ pub fn environ<'a>(facts: &RequestFacts<'a>, policy: CgiPolicy, out: &mut Pairs)
 #[must_use]
 pub fn is_filesystem_key(key: &[u8]) -> bool {
     key == b"DOCUMENT_ROOT" || key == b"SCRIPT_FILENAME"
-}
-
-/// The second word of a request line: the request target as the client sent it; empty when there is none.
-#[must_use]
-pub fn request_line_target(line: &[u8]) -> &[u8] {
-    line.split(|&byte| is_space(byte)).filter(|word| !word.is_empty()).nth(1).unwrap_or_default()
-}
-
-/// What C's `isspace` says, which httpd splits the request line by; Rust's ASCII whitespace lacks the vertical tab.
-const fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t'..=b'\r')
 }
 
 /// Names are compared as httpd's tables do, without case, so that `SetEnv https on` counts.
@@ -286,8 +273,7 @@ fn push_request(facts: &RequestFacts<'_>, policy: CgiPolicy, out: &mut Pairs) {
     out.push(b"REQUEST_METHOD", if policy.head_is_get { b"GET" } else { facts.method });
     // PEP 3333, "environ Variables": QUERY_STRING "May be empty or absent." Applications of C mod_wsgi count on it.
     out.push(b"QUERY_STRING", facts.args.unwrap_or_default());
-    let uri = if policy.request_uri_is_current { facts.uri } else { request_line_target(facts.request_line) };
-    out.push(b"REQUEST_URI", uri);
+    out.push(b"REQUEST_URI", facts.request_uri);
 }
 
 /// Our own keys.

@@ -24,7 +24,6 @@ pub use admission::{Admission, Body, FileKind, HandlerKind, Refusal, admit};
 pub use alias::{prefix_match, target};
 pub use environ::{
     CgiPolicy, Entries, Environ, Previous, RequestFacts, UrlScheme, Visit, environ, is_filesystem_key,
-    request_line_target,
 };
 pub use group::{Lookups, application_group, callable_object, process_group, script_application_group};
 pub use head::{Head, HeaderError, StatusError};

@@ -17,7 +17,7 @@ fn facts<'a>(headers: &'a Pairs, subprocess_env: &'a Pairs) -> RequestFacts<'a> 
     RequestFacts {
         method: b"GET",
         uri: b"/shop//cart",
-        request_line: b"GET /shop//cart?a=%2F&b HTTP/1.1",
+        request_uri: b"/shop//cart?a=%2F&b",
         protocol: b"HTTP/1.1",
         args: Some(b"a=%2F&b"),
         path_info: b"/cart",
@@ -324,26 +324,6 @@ fn a_mapped_head_is_shown_as_get() {
     let mapped = CgiPolicy { head_is_get: true, ..CgiPolicy::default() };
     check(&build(&head, mapped), &[("REQUEST_METHOD", Some("GET"))]);
     check(&build(&head, CgiPolicy::default()), &[("REQUEST_METHOD", Some("HEAD"))]);
-}
-
-#[test]
-fn request_uri_is_the_request_line_or_the_current_uri() {
-    let none = Pairs::new();
-    let current = CgiPolicy { request_uri_is_current: true, ..CgiPolicy::default() };
-    check(&build(&facts(&none, &none), current), &[("REQUEST_URI", Some("/shop//cart"))]);
-    let cases: [(&[u8], &[u8]); 8] = [
-        (b"GET /a?b HTTP/1.1", b"/a?b"),
-        (b"GET   /a", b"/a"),
-        (b"GET /a\x0bHTTP/1.1", b"/a"),
-        (b"GET http://h/a HTTP/1.1", b"http://h/a"),
-        (b"OPTIONS * HTTP/1.1", b"*"),
-        (b"GET", b""),
-        (b"GET ", b""),
-        (b"", b""),
-    ];
-    for (line, uri) in cases {
-        assert_eq!(request_line_target(line), uri);
-    }
 }
 
 #[test]
