@@ -3,23 +3,23 @@
 //! httpd merges main server, virtual host, `<Directory>`, `.htaccess`, `<Location>` in its own order, two at a time; so one
 //! type and one merge serve them all. Read by children's request threads.
 
-use super::group::variable;
-use super::{ApplicationGroup, ProcessGroup};
+use super::ProcessGroup;
 
-/// Settings of a directory. A field is none where nothing was said; the method of the same name gives the value that then
-/// holds.
+/// Settings of a directory. A field is none where nothing was said; the method of the same name, where there is one, gives
+/// the value that then holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DirConfig {
     pub process_group: Option<ProcessGroup>,
-    pub application_group: Option<ApplicationGroup>,
-    pub callable_object: Option<CallableObject>,
+    /// As written; `wsgi::application_group` expands it per request, and knows what none means.
+    pub application_group: Option<Vec<u8>>,
+    /// As written; `wsgi::callable_object` expands it per request, and knows what none means.
+    pub callable_object: Option<Vec<u8>>,
     pub script_reloading: Option<bool>,
     pub pass_authorization: Option<bool>,
     pub error_override: Option<bool>,
     pub chunked_request: Option<bool>,
     pub map_head_to_get: Option<HeadMapping>,
     pub ignore_activity: Option<bool>,
-    /// Off said aloud is more than the default: sendfile is then never used.
     pub enable_sendfile: Option<bool>,
     /// Names of process groups that may be used here; the empty name is embedded mode.
     pub restrict_process: Option<Vec<Vec<u8>>>,
@@ -46,16 +46,6 @@ impl DirConfig {
     /// `WSGIProcessGroup`; embedded mode if unset.
     pub fn process_group(&self) -> ProcessGroup {
         self.process_group.unwrap_or_default()
-    }
-
-    /// `WSGIApplicationGroup`; `%{RESOURCE}` if unset.
-    pub fn application_group(&self) -> ApplicationGroup {
-        self.application_group.clone().unwrap_or_default()
-    }
-
-    /// `WSGICallableObject`; `application` if unset.
-    pub fn callable_object(&self) -> CallableObject {
-        self.callable_object.clone().unwrap_or_default()
     }
 
     /// `WSGIScriptReloading`; On if unset.
@@ -88,41 +78,15 @@ impl DirConfig {
         self.ignore_activity.unwrap_or(false)
     }
 
-    /// `WSGIEnableSendfile`; Off if unset.
+    /// `WSGIEnableSendfile`: whether sendfile is used where it can be; On if unset, where C mod_wsgi has Off.
     pub fn enable_sendfile(&self) -> bool {
-        self.enable_sendfile.unwrap_or(false)
+        self.enable_sendfile.unwrap_or(true)
     }
 
     /// Whether `WSGIRestrictProcess` lets a request here run in the process group of this name (empty: embedded mode).
     /// Upper and lower case are the same, as administrators know it from C mod_wsgi.
     pub fn allows_process_group(&self, name: &[u8]) -> bool {
         self.restrict_process.as_ref().is_none_or(|names| names.iter().any(|known| known.eq_ignore_ascii_case(name)))
-    }
-}
-
-/// `WSGICallableObject`: which global of the script is called.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CallableObject {
-    Named(Vec<u8>),
-    /// `%{ENV:name}`: named by a note or variable of the request or the server's environment, `application` if unset
-    /// there. The value is a name, not expanded again.
-    Env(Vec<u8>),
-}
-
-impl CallableObject {
-    /// Reads a value as written. Text that starts with `%` and is not `%{ENV:name}` means `application`.
-    pub fn from_text(text: &[u8]) -> Self {
-        match variable(text) {
-            Some(name) => Self::Env(name.to_vec()),
-            None if text.starts_with(b"%") => Self::default(),
-            None => Self::Named(text.to_vec()),
-        }
-    }
-}
-
-impl Default for CallableObject {
-    fn default() -> Self {
-        Self::Named(b"application".to_vec())
     }
 }
 
@@ -144,15 +108,13 @@ mod tests {
     fn what_is_unset_has_the_documented_default() {
         let unset = DirConfig::default();
         assert_eq!(unset.process_group(), ProcessGroup::Global);
-        assert_eq!(unset.application_group(), ApplicationGroup::Resource);
-        assert_eq!(unset.callable_object(), CallableObject::Named(b"application".to_vec()));
         assert!(unset.script_reloading());
         assert!(!unset.pass_authorization());
         assert!(!unset.error_override());
         assert!(!unset.chunked_request());
         assert_eq!(unset.map_head_to_get(), HeadMapping::Auto);
         assert!(!unset.ignore_activity());
-        assert!(!unset.enable_sendfile());
+        assert!(unset.enable_sendfile());
         assert!(unset.allows_process_group(b"") && unset.allows_process_group(b"shop"));
     }
 
@@ -160,15 +122,15 @@ mod tests {
     fn full() -> DirConfig {
         DirConfig {
             process_group: Some(ProcessGroup::Global),
-            application_group: Some(ApplicationGroup::Host),
-            callable_object: Some(CallableObject::Env(b"X".to_vec())),
+            application_group: Some(b"%{HOST}".to_vec()),
+            callable_object: Some(b"%{ENV:X}".to_vec()),
             script_reloading: Some(false),
             pass_authorization: Some(true),
             error_override: Some(true),
             chunked_request: Some(true),
             map_head_to_get: Some(HeadMapping::On),
             ignore_activity: Some(true),
-            enable_sendfile: Some(true),
+            enable_sendfile: Some(false),
             restrict_process: Some(vec![b"shop".to_vec()]),
         }
     }
@@ -183,15 +145,15 @@ mod tests {
     fn an_inner_place_wins_and_its_lists_replace() {
         let inner = DirConfig {
             process_group: None,
-            application_group: Some(ApplicationGroup::Global),
-            callable_object: Some(CallableObject::default()),
+            application_group: Some(b"%{GLOBAL}".to_vec()),
+            callable_object: Some(b"application".to_vec()),
             script_reloading: Some(true),
             pass_authorization: Some(false),
             error_override: Some(false),
             chunked_request: Some(false),
             map_head_to_get: Some(HeadMapping::Off),
             ignore_activity: Some(false),
-            enable_sendfile: Some(false),
+            enable_sendfile: Some(true),
             restrict_process: Some(vec![b"blog".to_vec()]),
         };
         let merged = DirConfig::merge(&full(), &inner);
@@ -207,18 +169,5 @@ mod tests {
         }
         let none = DirConfig { restrict_process: Some(Vec::new()), ..DirConfig::default() };
         assert!(!none.allows_process_group(b""));
-    }
-
-    #[test]
-    fn a_callable_is_a_name_or_a_variable() {
-        for (text, callable) in [
-            ("app", CallableObject::Named(b"app".to_vec())),
-            ("%{ENV:CALLABLE}", CallableObject::Env(b"CALLABLE".to_vec())),
-            ("%{GLOBAL}", CallableObject::default()),
-            ("%{RESOURCE}", CallableObject::default()),
-            ("%", CallableObject::default()),
-        ] {
-            assert_eq!(CallableObject::from_text(text.as_bytes()), callable, "{text}");
-        }
     }
 }

@@ -19,9 +19,9 @@ mod server;
 mod table;
 mod words;
 
-pub use dir::{CallableObject, DirConfig, HeadMapping};
+pub use dir::{DirConfig, HeadMapping};
 pub use directive::{Arguments, Context, Directive, Kind, Merge, OptionRow, Standing, apply};
-pub use group::{ApplicationGroup, ProcessGroup};
+pub use group::ProcessGroup;
 pub use place::{Level, Pattern, Place, Surroundings};
 pub use process::{AcceptMutex, HashSeed, ImportOrigin, ImportScript, ProcessConfig};
 pub use reference::reference;

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::refusal::shown;
-use super::{ApplicationGroup, ImportScript, Pattern, ProcessConfig, ProcessGroup};
+use super::{ImportScript, Pattern, ProcessConfig, ProcessGroup};
 
 /// Settings of one server.
 #[derive(Clone, Debug, Default)]
@@ -53,9 +53,10 @@ pub struct Alias {
     pub target: Vec<u8>,
     /// None leaves it to `WSGIProcessGroup`.
     pub process_group: Option<ProcessGroup>,
-    /// None leaves it to `WSGIApplicationGroup`.
-    pub application_group: Option<ApplicationGroup>,
-    /// A name, never expanded. None leaves it to `WSGICallableObject`.
+    /// As written, `%{GLOBAL}` too; `wsgi::application_group` expands it. None leaves it to `WSGIApplicationGroup`.
+    pub application_group: Option<Vec<u8>>,
+    /// As written, and a name as it is: never to be expanded, unlike that of `WSGICallableObject`. None leaves it to
+    /// `WSGICallableObject`.
     pub callable_object: Option<Vec<u8>>,
     /// None leaves it to `WSGIPassAuthorization`.
     pub pass_authorization: Option<bool>,

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::config::testing::{Reader, refusal};
 use crate::config::{
-    AcceptMutex, AliasPattern, ApplicationGroup, CallableObject, Context, DIRECTIVES, DirConfig, HashSeed, HeadMapping,
-    ImportOrigin, Level, ProcessConfig, ProcessGroup, Standing,
+    AcceptMutex, AliasPattern, Context, DIRECTIVES, DirConfig, HashSeed, HeadMapping, ImportOrigin, Level,
+    ProcessConfig, ProcessGroup, Standing,
 };
 
 /// Reads `line` and says whether `was` holds for the process's settings.
@@ -82,16 +82,15 @@ fn settings_of_daemon_mode_load_and_are_kept() {
 #[test]
 fn lines_about_requests_set_the_directory() {
     dir("WSGIProcessGroup %{GLOBAL}", |set| set.process_group == Some(ProcessGroup::Global));
-    dir("WSGIApplicationGroup %{GLOBAL}", |set| set.application_group == Some(ApplicationGroup::Global));
-    dir("WSGIApplicationGroup 'my group'", |set| {
-        set.application_group == Some(ApplicationGroup::Named(b"my group".to_vec()))
-    });
-    dir("WSGICallableObject app", |set| set.callable_object == Some(CallableObject::Named(b"app".to_vec())));
+    dir("WSGIApplicationGroup %{GLOBAL}", |set| set.application_group.as_deref() == Some(b"%{GLOBAL}"));
+    dir("WSGIApplicationGroup 'my group'", |set| set.application_group.as_deref() == Some(b"my group"));
+    dir("WSGICallableObject app", |set| set.callable_object.as_deref() == Some(b"app"));
+    dir("WSGICallableObject %{ENV:X}", |set| set.callable_object.as_deref() == Some(b"%{ENV:X}"));
     dir("WSGIScriptReloading Off", |set| !set.script_reloading());
     dir("WSGIPassAuthorization On", DirConfig::pass_authorization);
     dir("WSGIChunkedRequest On", DirConfig::chunked_request);
-    dir("WSGIEnableSendfile On", DirConfig::enable_sendfile);
-    dir("WSGIEnableSendfile Off", |set| set.enable_sendfile == Some(false));
+    dir("WSGIEnableSendfile On", |set| set.enable_sendfile == Some(true));
+    dir("WSGIEnableSendfile Off", |set| !set.enable_sendfile());
     dir("WSGIMapHEADToGET auto", |set| set.map_head_to_get == Some(HeadMapping::Auto));
     dir("WSGIMapHEADToGET ON", |set| set.map_head_to_get == Some(HeadMapping::On));
     dir("WSGIMapHEADToGET off", |set| set.map_head_to_get == Some(HeadMapping::Off));
@@ -117,7 +116,7 @@ fn an_alias_keeps_its_words_and_options() {
     assert!(matches!(&alias.pattern, AliasPattern::Prefix(prefix) if prefix == b"/shop"));
     assert_eq!(alias.target, b"/srv/my shop/app.wsgi");
     assert_eq!(alias.process_group, Some(ProcessGroup::Global));
-    assert_eq!(alias.application_group, Some(ApplicationGroup::Resource));
+    assert_eq!(alias.application_group.as_deref(), Some(&b"%{RESOURCE}"[..]));
     assert_eq!(alias.callable_object.as_deref(), Some(&b"%{ENV:X}"[..]));
     assert_eq!(alias.pass_authorization, Some(true));
     assert!(reader.server.process.imports.is_empty());
@@ -127,7 +126,7 @@ fn an_alias_keeps_its_words_and_options() {
 #[test]
 fn the_last_of_two_equal_options_counts() {
     let reader = Reader::new().loads("WSGIScriptAlias / /a application-group=x application-group=y");
-    assert_eq!(reader.server.aliases[0].application_group, Some(ApplicationGroup::Named(b"y".to_vec())));
+    assert_eq!(reader.server.aliases[0].application_group.as_deref(), Some(&b"y"[..]));
 }
 
 #[test]
@@ -387,5 +386,5 @@ fn names_and_paths_need_not_be_text() {
     };
     apply(directive, b"/\xe9 /srv/\xff application-group=\xfe", &mut place).unwrap();
     assert_eq!(reader.server.aliases[0].target, b"/srv/\xff");
-    assert_eq!(reader.server.aliases[0].application_group, Some(ApplicationGroup::Named(b"\xfe".to_vec())));
+    assert_eq!(reader.server.aliases[0].application_group.as_deref(), Some(&b"\xfe"[..]));
 }

@@ -1,8 +1,8 @@
 //! Directives that decide how single requests are served; each may differ from directory to directory.
 
-use super::super::group::{ApplicationGroup, variable};
+use super::super::group::variable;
 use super::super::refusal::shown;
-use super::super::{Arguments, CallableObject, Context, Directive, HeadMapping, Kind, Merge, Standing};
+use super::super::{Arguments, Context, Directive, HeadMapping, Kind, Merge, Standing};
 use super::later_unless_off;
 
 /// What the rows of this theme share.
@@ -39,7 +39,7 @@ pub(super) const APPLICATION_GROUP: Directive = Directive {
           else by httpd's environment. The value may be one of the forms above.\n\
           - anything else is the group's name.",
     apply: |place, words| {
-        place.dir.application_group = Some(ApplicationGroup::from_text(words.value()));
+        place.dir.application_group = Some(words.value().to_vec());
         Ok(())
     },
     ..ROW
@@ -62,7 +62,7 @@ pub(super) const CALLABLE_OBJECT: Directive = Directive {
                 shown(name)
             ));
         }
-        place.dir.callable_object = Some(CallableObject::from_text(name));
+        place.dir.callable_object = Some(name.to_vec());
         Ok(())
     },
     ..ROW
@@ -133,10 +133,11 @@ pub(super) const MAP_HEAD_TO_GET: Directive = Directive {
 pub(super) const ENABLE_SENDFILE: Directive = Directive {
     name: c"WSGIEnableSendfile",
     syntax: "WSGIEnableSendfile On|Off",
+    default: "On",
     help: c"Whether files of wsgi.file_wrapper may go out by sendfile",
     doc: "Whether a file that the application returns in `wsgi.file_wrapper` may be sent by the kernel's sendfile, without \
-          being read. httpd's `EnableSendfile` must be On as well. Leave it Off for files on network file systems, and for \
-          files that may be cut short while they are sent.",
+          being read. With On, or nothing said, it is used where it can be: on connections without TLS. Set it Off for files \
+          on network file systems, and for files that may be cut short while they are sent. C mod_wsgi's default is Off.",
     apply: |place, words| {
         place.dir.enable_sendfile = Some(words.on_off()?);
         Ok(())

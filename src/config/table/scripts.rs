@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
-use super::super::group::{ApplicationGroup, holds_form};
+use super::super::group::fixed_interpreter;
 use super::super::refusal::shown;
 use super::super::server::covers;
 use super::super::{
@@ -116,7 +116,7 @@ fn alias(words: &Words<'_>, pattern: AliasPattern, target: Vec<u8>) -> Result<Al
         pattern,
         target,
         process_group: words.option("process-group").map(|name| process_group(words, name)).transpose()?,
-        application_group: words.option("application-group").map(ApplicationGroup::from_text),
+        application_group: words.option("application-group").map(<[u8]>::to_vec),
         callable_object: words.option("callable-object").map(<[u8]>::to_vec),
         pass_authorization: words.option_on_off("pass-authorization")?,
     })
@@ -125,7 +125,7 @@ fn alias(words: &Words<'_>, pattern: AliasPattern, target: Vec<u8>) -> Result<Al
 /// The import that an alias asks for: both groups are given and known before any request. A directory is no script.
 fn import_of(alias: &Alias) -> Option<ImportScript> {
     alias.process_group?;
-    let group = alias.application_group.as_ref()?.fixed_name()?;
+    let group = fixed_interpreter(alias.application_group.as_deref()?)?;
     if alias.target.ends_with(b"/") {
         return None;
     }
@@ -185,13 +185,14 @@ pub(super) const IMPORT_SCRIPT: Directive = Directive {
         let path = below_server_root(place.surroundings, words, words.word(0))?;
         let group = words.option("application-group").unwrap_or_default();
         process_group(words, words.option("process-group").unwrap_or_default())?;
-        let application_group = if group == b"%{GLOBAL}" { Vec::new() } else { group.to_vec() };
-        if holds_form(&application_group) {
+        let fixed = fixed_interpreter(group);
+        if fixed.is_none() {
             place.surroundings.warn(format!(
                 "WSGIImportScript: application-group=\"{}\" is taken literally; only %{{GLOBAL}} has a meaning before a request",
                 shown(group)
             ));
         }
+        let application_group = fixed.unwrap_or(group).to_vec();
         let import = ImportScript { path, application_group, origin: ImportOrigin::Directive };
         place.process(words)?.imports.push(import);
         Ok(())
