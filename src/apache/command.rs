@@ -154,7 +154,7 @@ macro_rules! field {
     }};
 }
 
-impl Command<'_> {
+impl<'c> Command<'c> {
     /// As it stands in our table.
     pub(crate) fn name(&self) -> &[u8] {
         let row = field!(self.cmd);
@@ -175,14 +175,14 @@ impl Command<'_> {
     }
 
     /// Lives as long as what this directive configures.
-    pub(crate) fn pool(&self) -> Option<Pool<'_>> {
+    pub(crate) fn pool(&self) -> Option<Pool<'c>> {
         let pool = field!(self.pool);
         // SAFETY: httpd lends a live pool for the call, on this thread.
         unsafe { Pool::from_raw(pool) }
     }
 
     /// Gone once the configuration is read.
-    pub(crate) fn temp_pool(&self) -> Option<Pool<'_>> {
+    pub(crate) fn temp_pool(&self) -> Option<Pool<'c>> {
         let pool = field!(self.temp_pool);
         // SAFETY: httpd lends a live pool for the call, on this thread.
         unsafe { Pool::from_raw(pool) }

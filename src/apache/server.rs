@@ -49,6 +49,16 @@ impl<'s> Server<'s> {
         self.raw.as_ptr()
     }
 
+    /// This server and those behind it in httpd's list: given the main server, all of them.
+    pub(crate) fn and_hosts(self) -> impl Iterator<Item = Server<'s>> {
+        std::iter::successors(Some(self), |server| {
+            // SAFETY: field invariant: a live server; a plain field read.
+            let next = unsafe { (*server.as_raw()).next };
+            // SAFETY: NULL or the next server, which lives as long.
+            unsafe { Server::from_raw(next) }
+        })
+    }
+
     /// `ServerName`; `None` where none was given.
     pub(crate) fn hostname(&self) -> Option<&'s [u8]> {
         // SAFETY: field invariant: a live server; a plain field read.

@@ -66,7 +66,7 @@ impl Child {
             multithread: threads > 1,
             multiprocess: processes > 1,
             run_once: false,
-            apache_version: server::BUILT_FOR,
+            apache_version: server::BUILT_FOR.into(),
         };
         let applications = Applications::new(constants, || self.python(threads, processes))?;
         Ok(self.applications.get_or_init(|| applications))
