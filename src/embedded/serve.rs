@@ -22,8 +22,11 @@ pub(crate) fn handle(request: &mut Request<'_>) -> Answer {
     let dir = request.dir_config::<DirConfig>().cloned().unwrap_or_default();
     if let Err(refusal) = admit(&facts::admission(request, mapped.is_some(), dir.chunked_request())) {
         let status = refusal.status();
-        let number = refusal.number().map_or_else(String::new, |number| format!("WSGI{number:04}: "));
-        request.log(Level::Err, format_args!("{number}{refusal}"));
+        match refusal.number() {
+            Some(number) => request.log(Level::Err, format_args!("WSGI{number:04}: {refusal}")),
+            // Of the client's making, and nothing is wrong here: httpd's own level for a body over the limit.
+            None => request.log(Level::Info, format_args!("{refusal}")),
+        }
         return Answer::status(status);
     }
     if let Err(refusal) = may_run(child, &dir) {

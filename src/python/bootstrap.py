@@ -257,13 +257,14 @@ def load_script(name, path, stamp):
     with open(path, "rb") as file:
         source = file.read()
     code = compile(source, path, "exec", dont_inherit=True)
-    module.__mtime__ = stamp
     sys.modules[name] = module
     try:
         exec(code, module.__dict__)
     except BaseException:
         sys.modules.pop(name, None)
         raise
+    # Last: a module without it is still being executed, and no request may have it.
+    module.__mtime__ = stamp
     return module
 
 
@@ -294,3 +295,7 @@ def shut_down():
         except BaseException as failure:
             for line in describe(failure):
                 emit(ERROR, line.encode("utf-8", "replace"))
+    # CPython flushes these when it ends the interpreter, which a restricted stream answers with an exception.
+    for name in ("stdin", "stdout"):
+        if type(getattr(sys, name)) is Restricted:
+            setattr(sys, name, None)

@@ -148,11 +148,11 @@ impl Runtime {
     /// Ends Python in this process, where it runs: threads are joined, exit functions run, interpreters end; bounded by
     /// [`SHUTDOWN`]. Called once, by the thread that ends the process, when no request is served any more.
     ///
-    /// Where threads of an application are left, the process will end without running exit handlers of C, which would tear
+    /// Where threads of an application are left (or a request, which prefork cuts off by a signal), the process will end without running exit handlers of C, which would tear
     /// libraries down under them.
     pub(crate) fn shut_down() {
         let Some(runtime) = RUNTIME.get() else { return };
-        if !runtime.end_all() {
+        if state::is_inside() || !runtime.end_all() {
             exit_without_handlers();
         }
     }

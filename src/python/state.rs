@@ -5,7 +5,7 @@
 //! first one that a thread made, and an extension's `PyGILState_Ensure` would wait for ever for it while another is attached
 //! (sqlite3's callbacks do that). From 3.12 on CPython follows the attached one.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -40,6 +40,8 @@ const KEPT: usize = if cfg!(Py_3_12) { 16 } else { 1 };
 
 thread_local! {
     static STATES: RefCell<States> = const { RefCell::new(States { held: Vec::new() }) };
+    /// How often this thread is inside the gate.
+    static INSIDE: Cell<usize> = const { Cell::new(0) };
 }
 
 /// The calling thread's states; its `Drop` runs when the thread ends.
@@ -173,6 +175,7 @@ struct Inside;
 impl Gate {
     fn pass(&self) -> Result<Inside, Closed> {
         self.inside.fetch_add(1, Ordering::SeqCst);
+        INSIDE.set(INSIDE.get() + 1);
         let inside = Inside;
         if self.closed.load(Ordering::SeqCst) { Err(Closed) } else { Ok(inside) }
     }
@@ -180,12 +183,19 @@ impl Gate {
 
 impl Drop for Inside {
     fn drop(&mut self) {
+        INSIDE.set(INSIDE.get().saturating_sub(1));
         GATE.inside.fetch_sub(1, Ordering::SeqCst);
         if GATE.closed.load(Ordering::SeqCst) {
             drop(GATE.waiting.lock().unwrap_or_else(PoisonError::into_inner));
             GATE.left.notify_all();
         }
     }
+}
+
+/// Whether the calling thread is attached or about to be: it is when prefork ends a child from a signal handler in the middle of a
+/// request. Then there is no waiting for anything.
+pub(super) fn is_inside() -> bool {
+    INSIDE.get() > 0
 }
 
 /// Lets no thread in any more and waits for those inside; false where some still are at the deadline.

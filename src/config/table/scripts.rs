@@ -157,7 +157,7 @@ fn warn_about(place: &mut Place<'_>, words: &Words<'_>, prefix: &[u8], target: &
     // The rest of the URL is appended as it is: with one slash missing it joins two names, with one too many it names a
     // file below a file.
     if prefix != b"/" && prefix.ends_with(b"/") != target.ends_with(b"/") {
-        warn(format!("this and its target \"{}\" should both end in \"/\", or neither", shown(target)));
+        warn(format!("this and its target \"{}\" should both end in a slash, or neither", shown(target)));
     }
     Ok(())
 }
