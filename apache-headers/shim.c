@@ -46,6 +46,7 @@ static const wsgi_shim_fact facts[] = {
     FIELD(request_rec, path_info),
     FIELD(request_rec, args),
     FIELD(request_rec, used_path_info),
+    FIELD(request_rec, eos_sent),
     FIELD(request_rec, per_dir_config),
     FIELD(request_rec, request_config),
     FIELD(request_rec, log_id),

@@ -32,6 +32,9 @@ impl Answer {
     /// The response is complete: no later phase, no error document.
     pub(crate) const DONE: Answer = Answer(raw::DONE);
 
+    /// httpd has sent its own response while it refused the body ("cleanly passed through", http_protocol.h).
+    pub(super) const ANSWERED: Answer = Answer(raw::AP_FILTER_ERROR);
+
     /// Ends the request with this status and httpd's error document for it.
     pub(crate) fn status(status: u16) -> Answer {
         Answer(c_int::from(status))

@@ -59,32 +59,35 @@ impl BitOr for Places {
     }
 }
 
-/// The command table: `static COMMANDS: Commands<3> = Commands::new([raw(...), raw(...), Commands::END]);`
+/// One row of the table, made by `raw`.
+pub(crate) type Row = raw::command_rec;
+
+/// What every table ends with.
+pub(crate) const END: Row = Row {
+    name: ptr::null(),
+    func: raw::cmd_func { raw_args: None },
+    cmd_data: ptr::null_mut(),
+    req_override: 0,
+    args_how: raw::RAW_ARGS,
+    errmsg: ptr::null(),
+};
+
+/// The command table: `static COMMANDS: Commands<3> = Commands::new([raw(...), raw(...), END]);`
 #[repr(transparent)]
-pub(crate) struct Commands<const N: usize>([raw::command_rec; N]);
+pub(crate) struct Commands<const N: usize>([Row; N]);
 
 // SAFETY: httpd only reads a command table, and the pointers in ours are to constants.
 unsafe impl<const N: usize> Sync for Commands<N> {}
 
 impl<const N: usize> Commands<N> {
-    /// What every table ends with.
-    pub(crate) const END: raw::command_rec = raw::command_rec {
-        name: ptr::null(),
-        func: raw::cmd_func { raw_args: None },
-        cmd_data: ptr::null_mut(),
-        req_override: 0,
-        args_how: raw::RAW_ARGS,
-        errmsg: ptr::null(),
-    };
-
     /// # Panics
     /// When built, if the last row is not `END` (httpd would read on) or one before is.
     #[expect(clippy::panic, clippy::indexing_slicing, reason = "it ends the build, not a process")]
-    pub(crate) const fn new(rows: [raw::command_rec; N]) -> Commands<N> {
+    pub(crate) const fn new(rows: [Row; N]) -> Commands<N> {
         let mut row = 0;
         while row < N {
             if rows[row].name.is_null() != (row + 1 == N) {
-                panic!("a command table ends with `Commands::END`, and nowhere else");
+                panic!("a command table ends with `END`, and nowhere else");
             }
             row += 1;
         }
@@ -103,13 +106,8 @@ pub(crate) trait Apply: Fn(&mut Command<'_>, &[u8]) -> Result<(), String> + ByTy
 impl<F: Fn(&mut Command<'_>, &[u8]) -> Result<(), String> + ByType> Apply for F {}
 
 /// One row of the table. `help` is what `httpd -L` prints.
-pub(crate) const fn raw<F: Apply>(
-    name: &'static CStr,
-    help: &'static CStr,
-    overrides: Overrides,
-    _apply: F,
-) -> raw::command_rec {
-    raw::command_rec {
+pub(crate) const fn raw<F: Apply>(name: &'static CStr, help: &'static CStr, overrides: Overrides, _apply: F) -> Row {
+    Row {
         name: name.as_ptr(),
         func: raw::cmd_func { raw_args: Some(on_directive::<F>) },
         cmd_data: ptr::null_mut(),

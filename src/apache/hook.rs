@@ -148,7 +148,11 @@ unsafe fn serve<F: Fn(&mut Request<'_>) -> Answer + ByType>(
     // SAFETY: this function's contract.
     let f = unsafe { by_type::<F>() };
     let serve = |request: &mut Request<'_>| {
-        if let Some(answer) = attempt(hook, || f(request)) {
+        let answer = attempt(hook, || f(request));
+        if request.is_answered() {
+            return Answer::ANSWERED;
+        }
+        if let Some(answer) = answer {
             return answer;
         }
         if request.has_begun_output() {

@@ -20,7 +20,7 @@ pub(crate) mod server;
 mod table;
 
 pub(crate) use boundary::{Answer, Started};
-pub(crate) use command::{Apply, Command, Commands, Overrides, Places, raw};
+pub(crate) use command::{Apply, Command, Commands, END, Overrides, Places, Row, raw};
 pub(crate) use config_record::{DirRecord, ServerRecord};
 pub(crate) use hook::{Names, Place, Pools, Startup};
 pub(crate) use log::{Level, log_lines, log_main, log_startup};

@@ -69,7 +69,7 @@ fn explain(code: c_int, compiled: *const raw::ap_regex_t) -> String {
     // SAFETY: room of the length said; httpd ends the text with a NUL in it.
     unsafe { raw::ap_regerror(code, compiled, start, text.len()) };
     // SAFETY: as above; the last byte stays NUL at any rate.
-    String::from_utf8_lossy(unsafe { bytes(start) }.unwrap_or_default()).into_owned()
+    String::from_utf8_lossy(unsafe { bytes(start) }.unwrap_or_default()).trim().to_owned()
 }
 
 /// A pool of its own for one substitution: no other thread's allocator is touched, and no request's memory grows.

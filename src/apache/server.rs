@@ -118,6 +118,22 @@ impl<'s> Server<'s> {
         unsafe { Pool::from_raw(pool) }
     }
 
+    /// The `Server` header's text, as `ServerTokens` allows.
+    pub(crate) fn banner(&self) -> &'s [u8] {
+        // SAFETY: may be called at any time.
+        let banner = unsafe { raw::ap_get_server_banner() };
+        // SAFETY: httpd keeps it as long as the configuration, so as long as this server.
+        unsafe { bytes(banner) }.unwrap_or_default()
+    }
+
+    /// httpd's full description, whatever `ServerTokens` says.
+    pub(crate) fn description(&self) -> &'s [u8] {
+        // SAFETY: may be called at any time.
+        let description = unsafe { raw::ap_get_server_description() };
+        // SAFETY: httpd keeps it as long as the configuration, so as long as this server.
+        unsafe { bytes(description) }.unwrap_or_default()
+    }
+
     /// Would a record of ours at this level be written? Ask before collecting what is dear to collect.
     pub(crate) fn shows(&self, level: Level) -> bool {
         log::server_shows(*self, level)
@@ -146,22 +162,6 @@ pub(crate) fn server_root_relative<'p>(pool: Pool<'p>, path: &[u8]) -> Result<Op
 pub(crate) fn add_version_component(pconf: Pool<'_>, component: &CStr) {
     // SAFETY: a live pool; httpd copies the text.
     unsafe { raw::ap_add_version_component(pconf.as_raw(), component.as_ptr()) };
-}
-
-/// The `Server` header's text, as `ServerTokens` allows.
-pub(crate) fn banner() -> &'static [u8] {
-    // SAFETY: may be called at any time.
-    let banner = unsafe { raw::ap_get_server_banner() };
-    // SAFETY: httpd keeps it as long as the configuration, which a child has one of.
-    unsafe { bytes(banner) }.unwrap_or(b"Apache")
-}
-
-/// httpd's full description, whatever `ServerTokens` says.
-pub(crate) fn description() -> &'static [u8] {
-    // SAFETY: may be called at any time.
-    let description = unsafe { raw::ap_get_server_description() };
-    // SAFETY: httpd keeps it as long as the configuration, which a child has one of.
-    unsafe { bytes(description) }.unwrap_or(b"Apache")
 }
 
 /// The version of httpd whose headers this module was built with.

@@ -66,6 +66,7 @@ const FACTS: &[Fact] = &[
     field!(request_rec, path_info),
     field!(request_rec, args),
     field!(request_rec, used_path_info),
+    field!(request_rec, eos_sent),
     field!(request_rec, per_dir_config),
     field!(request_rec, request_config),
     field!(request_rec, log_id),

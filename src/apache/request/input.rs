@@ -20,6 +20,7 @@ pub(crate) enum BodyError {
     Timeout,
     #[error("the client closed the connection before the request's body was complete")]
     ClientGone,
+    /// Also where httpd itself has answered the client (`Request::is_answered`).
     #[error("the request's body can't be read: {text}")]
     Other { status: u16, text: String },
 }
@@ -102,7 +103,8 @@ impl Request<'_> {
             // SAFETY: as above.
             let refused = unsafe { raw::wsgi_shim_bucket_error_status(bucket) };
             if refused != 0 {
-                return Err(self.error_of(raw::AP_FILTER_ERROR, refused));
+                let status = u16::try_from(refused).unwrap_or(400);
+                return Err(BodyError::Other { status, text: describe(raw::AP_FILTER_ERROR) });
             }
             // SAFETY: as above.
             if unsafe { raw::wsgi_shim_bucket_is_metadata(bucket) } != 0 {
@@ -148,13 +150,19 @@ impl Request<'_> {
         Ok(length)
     }
 
-    fn fetch(&self, brigade: *mut raw::apr_bucket_brigade, wanted: usize) -> Result<(), BodyError> {
+    fn fetch(&mut self, brigade: *mut raw::apr_bucket_brigade, wanted: usize) -> Result<(), BodyError> {
         let wanted = raw::apr_off_t::try_from(wanted).unwrap_or(raw::apr_off_t::MAX);
         let filters = field!(self.input_filters);
         // SAFETY: the live request's own filters and a brigade of its pool.
         let status =
             unsafe { raw::ap_get_brigade(filters, brigade, raw::AP_MODE_READBYTES, raw::APR_BLOCK_READ, wanted) };
-        if status == 0 { Ok(()) } else { Err(self.error_of(status, raw::HTTP_BAD_REQUEST as c_int)) }
+        // With the head out, httpd's HTTP filter ends the response where it refuses the body, and reports success.
+        let refused = status == 0 && field!(self.eos_sent) != 0 && !self.is_complete();
+        match (refused, status) {
+            (true, _) => Err(self.error_of(raw::AP_FILTER_ERROR, raw::HTTP_BAD_REQUEST as c_int)),
+            (false, 0) => Ok(()),
+            (false, status) => Err(self.error_of(status, raw::HTTP_BAD_REQUEST as c_int)),
+        }
     }
 
     /// Once the head is out, a `100 Continue` would stand in the middle of the response. Only then: before, httpd closes a connection whose
@@ -186,12 +194,16 @@ impl Request<'_> {
         if answer == raw::OK as c_int { Ok(()) } else { Err(Answer::from_raw(answer)) }
     }
 
-    fn error_of(&self, status: raw::apr_status_t, otherwise: c_int) -> BodyError {
+    fn error_of(&mut self, status: raw::apr_status_t, otherwise: c_int) -> BodyError {
         if self.is_client_gone() || is_end_of_connection(status) {
             return BodyError::ClientGone;
         }
         let answer = if status == raw::AP_FILTER_ERROR {
-            otherwise
+            // httpd's HTTP filter has sent its error document down the output filters (http_protocol.h, ap_map_http_request_error).
+            self.note_answered();
+            let status = c_int::from(self.status());
+            // Behind a head that is out the status stays that of the response.
+            if status < 400 { otherwise } else { status }
         } else {
             // SAFETY: numbers in, a number out.
             unsafe { raw::ap_map_http_request_error(status, otherwise) }
@@ -205,7 +217,7 @@ impl Request<'_> {
 }
 
 fn is_end_of_connection(status: raw::apr_status_t) -> bool {
-    [raw::APR_EOF, raw::APR_ECONNRESET, raw::APR_ECONNABORTED, raw::APR_EPIPE]
+    [raw::APR_EOF, raw::APR_INCOMPLETE, raw::APR_ECONNRESET, raw::APR_ECONNABORTED, raw::APR_EPIPE]
         .iter()
         .any(|end| raw::apr_status_t::try_from(*end) == Ok(status))
 }

@@ -29,12 +29,26 @@ pub(crate) enum Then {
 /// What is kept between passes.
 pub(super) struct State {
     brigade: *mut raw::apr_bucket_brigade,
-    begun: bool,
+    /// The brigade holds the end of the response.
+    ends: bool,
+    progress: Progress,
+}
+
+/// How far the response is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    Nothing,
+    /// Something was passed, so the head may be out.
+    Begun,
+    /// Its end was passed.
+    Complete,
+    /// httpd has answered in our place.
+    Answered,
 }
 
 impl Default for State {
     fn default() -> State {
-        State { brigade: ptr::null_mut(), begun: false }
+        State { brigade: ptr::null_mut(), ends: false, progress: Progress::Nothing }
     }
 }
 
@@ -53,7 +67,23 @@ impl<'r> Request<'r> {
 
     /// Has anything been passed to the filters, so that the head may be out?
     pub(crate) fn has_begun_output(&self) -> bool {
-        self.output.begun
+        self.output.progress != Progress::Nothing
+    }
+
+    /// Has httpd answered in our place, as it does when it refuses the body? What is sent then is dropped, and the handler's answer does
+    /// not count.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.output.progress == Progress::Answered
+    }
+
+    /// Was the end of the response passed?
+    pub(super) fn is_complete(&self) -> bool {
+        self.output.progress == Progress::Complete
+    }
+
+    /// A filter of httpd's has sent its own response, with the end behind it.
+    pub(super) fn note_answered(&mut self) {
+        self.output.progress = Progress::Answered;
     }
 
     /// Ends a response that broke: the client sees that it is not whole.
@@ -151,6 +181,7 @@ impl Output<'_, '_> {
         // SAFETY: the connection's allocator.
         let bucket = unsafe { raw::apr_bucket_eos_create(self.allocator()) };
         self.append(bucket);
+        self.request.output.ends = true;
     }
 
     /// The response stays incomplete, and the client is to see it: no last chunk, the connection closed, an HTTP/2 stream reset, nothing
@@ -178,10 +209,16 @@ impl Output<'_, '_> {
     /// Sends what was collected through the filters. Blocks as long as httpd does.
     ///
     /// # Errors
-    /// The client is gone, or a filter failed: there is no use in sending more.
+    /// The client is gone, a filter failed, or the response has its end already: there is no use in sending more.
     pub(crate) fn pass(&mut self) -> Result<(), ClientGone> {
-        self.request.output.begun = true;
         let brigade = self.brigade();
+        if matches!(self.request.output.progress, Progress::Complete | Progress::Answered) {
+            // Filters would put it behind a whole response.
+            // SAFETY: a live brigade.
+            unsafe { raw::apr_brigade_cleanup(brigade.cast()) };
+            return Err(ClientGone);
+        }
+        self.request.output.progress = if self.request.output.ends { Progress::Complete } else { Progress::Begun };
         let filters = {
             let request = &*self.request;
             field!(request.output_filters)
