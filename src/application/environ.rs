@@ -14,7 +14,7 @@ pub(super) fn template<'py>(
     module_version: [u32; 3],
 ) -> Result<Object<'py>, Raised<'py>> {
     let dict = Object::dict(py)?;
-    let mut set = |name: &[u8], value: &Object<'py>| dict.set_item(&interpreter.key(py, name)?, value);
+    let set = |name: &[u8], value: &Object<'py>| dict.set_item(&interpreter.key(py, name)?, value);
     let one = Object::int(py, 1)?;
     set(b"wsgi.version", &Object::tuple(py, vec![one, Object::int(py, 0)?])?)?;
     set(b"wsgi.multithread", &Object::bool(py, constants.multithread))?;

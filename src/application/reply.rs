@@ -18,6 +18,11 @@ pub(super) enum Reply {
 /// Python's memory.
 const COPIED: usize = 64 * 1024;
 
+/// What an application was doing when it failed, for the log.
+const CALLING: &str = "calling the WSGI application in";
+const ITERATING: &str = "iterating over what was returned by the WSGI application in";
+const CLOSING: &str = "calling close() of what was returned by the WSGI application in";
+
 /// Why a response is not complete.
 enum Trouble<'py> {
     /// An exception of the application's, in what it was doing.
@@ -32,8 +37,16 @@ impl From<SendError> for Trouble<'_> {
     fn from(error: SendError) -> Self {
         match error {
             SendError::Gone(_) => Trouble::Gone,
-            error => Trouble::Rule(error.to_string()),
+            error => Trouble::Rule(rule(&error)),
         }
+    }
+}
+
+/// As Python would say it, since that is where an administrator's searches lead.
+fn rule(error: &SendError) -> String {
+    match error {
+        SendError::Length(error) => format!("ValueError: {error}"),
+        error @ (SendError::NotStarted | SendError::Gone(_)) => format!("RuntimeError: {error}"),
     }
 }
 
@@ -73,7 +86,7 @@ pub(super) fn reply<'py>(
             close(py, group, job, exchange, &result);
             answer
         }
-        Err(raised) => Err(Trouble::Raised("calling the WSGI application in", raised)),
+        Err(raised) => Err(Trouble::Raised(CALLING, raised)),
     };
     let reply = answer.unwrap_or_else(|trouble| Reply::Outcome(give_up(py, group, job, exchange, trouble)));
     if let Some(errors) = errors {
@@ -129,7 +142,6 @@ fn respond<'py>(
 /// Iterates. Each item goes to the client before the next is asked for: PEP 3333, "Middleware and servers must not delay the
 /// transmission of any block".
 fn send_items<'py>(py: Py<'py>, exchange: &Exchange, result: &Object<'py>) -> Result<Reply, Trouble<'py>> {
-    const ITERATING: &str = "iterating over what was returned by the WSGI application in";
     let items = result.iterate().map_err(|raised| Trouble::Raised(ITERATING, raised))?;
     while let Some(item) = items.next().map_err(|raised| Trouble::Raised(ITERATING, raised))? {
         let Some(bytes) = item.as_bytes() else { return Err(Trouble::Rule(not_bytes(&item))) };
@@ -141,7 +153,7 @@ fn send_items<'py>(py: Py<'py>, exchange: &Exchange, result: &Object<'py>) -> Re
 
 fn not_bytes(item: &Object<'_>) -> String {
     let kind = item.type_name();
-    let remedy = if kind == "str" { "; encode it, for example with .encode(\"utf-8\")" } else { "" };
+    let remedy = if kind == "str" { "; encode it with .encode()" } else { "" };
     format!("TypeError: the iterable that a WSGI application returns must give bytes, not {kind}{remedy}")
 }
 
@@ -175,8 +187,7 @@ fn close(py: Py<'_>, group: &Group, job: &Job<'_>, exchange: &Exchange, result: 
         Err(raised) => Err(raised),
     };
     if let Err(raised) = closed {
-        let doing = "calling close() of what was returned by the WSGI application in";
-        report::exception(py, &group.interpreter, exchange, job.script, doing, &raised);
+        report::exception(py, &group.interpreter, exchange, job.script, CLOSING, &raised);
     }
 }
 
@@ -187,16 +198,16 @@ fn give_up(py: Py<'_>, group: &Group, job: &Job<'_>, exchange: &Exchange, troubl
         Trouble::Raised(doing, raised) => {
             report::exception(py, &group.interpreter, exchange, job.script, doing, &raised);
         }
-        Trouble::Rule(text) => drop(exchange.log(py, Level::Error, broken_rule(job, &text).as_bytes())),
+        Trouble::Rule(text) => {
+            for line in [report::failure(ITERATING, job.script), text] {
+                drop(exchange.log(py, Level::Error, line.as_bytes()));
+            }
+        }
     }
     match exchange.fail(py) {
         Failed::BeforeHead => Outcome::Status(500),
         Failed::AfterHead => Outcome::Done,
     }
-}
-
-fn broken_rule(job: &Job<'_>, text: &str) -> String {
-    format!("WSGI0174: the WSGI application in {} failed: {text}", Quoted(job.script))
 }
 
 /// Sends a body that is in memory, on a thread that is no longer attached.
@@ -206,7 +217,9 @@ pub(super) fn send_whole(lent: &Lent<'_>, job: &Job<'_>, body: &[u8]) -> Outcome
         match sent {
             Ok(()) | Err(SendError::Gone(_)) => Outcome::Done,
             Err(error) => {
-                host.log(Level::Error, broken_rule(job, &error.to_string()).as_bytes());
+                for line in [report::failure(ITERATING, job.script), rule(&error)] {
+                    host.log(Level::Error, line.as_bytes());
+                }
                 match response.fail(host) {
                     Failed::BeforeHead => Outcome::Status(500),
                     Failed::AfterHead => Outcome::Done,

@@ -20,6 +20,11 @@ impl Log for fn(Level, &[u8]) {
     }
 }
 
+/// The line before the cause: `doing` says what failed in which script.
+pub(super) fn failure(doing: &str, script: &[u8]) -> String {
+    format!("WSGI0174: {doing} {} failed:", Quoted(script))
+}
+
 /// An exception that came out of an application or its script while it was `doing` something.
 pub(super) fn exception(
     py: Py<'_>,
@@ -30,9 +35,9 @@ pub(super) fn exception(
     raised: &Raised<'_>,
 ) {
     let head = if raised.is_system_exit() {
-        format!("WSGI0175: SystemExit was raised while {doing} {}; it ends nothing here and is ignored", Quoted(script))
+        format!("WSGI0175: {doing} {} raised SystemExit, which ends nothing here and is ignored:", Quoted(script))
     } else {
-        format!("WSGI0174: an exception came out of {doing} {}", Quoted(script))
+        failure(doing, script)
     };
     log.line(py, Level::Error, head.as_bytes());
     match interpreter.call(py, c"describe", &[raised.exception()]) {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::ffi::OsStringExt as _;
 
-use crate::apache::{PathInfo, Request, Table, server};
+use crate::apache::{PathInfo, Request, Table};
 use crate::wsgi::{
     Admission, Entries, FileKind, HandlerKind, Lookups, Previous, RequestFacts, Visit, group_script_name,
 };
@@ -101,7 +101,7 @@ pub(super) fn with_facts<R>(
         server_addr: request.local_ip().unwrap_or_default(),
         remote_addr: request.useragent_ip().unwrap_or_default(),
         remote_port: request.client_port().unwrap_or(0),
-        server_software: server::banner(),
+        server_software: server.banner(),
         server_admin: server.admin(),
         document_root: request.document_root(),
         context_prefix: request.context_prefix(),

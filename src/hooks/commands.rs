@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::apache::{Command, Commands, Level as LogLevel, MainState, Overrides, Pool, Regex, log_startup, raw, server};
+use crate::apache::{Command, Commands, END, Level as LogLevel, MainState, Overrides, Pool, Regex, log_startup, raw, server};
 use crate::config::{self, Context, DIRECTIVES, DirConfig, Level, Pattern, Place, ServerConfig, Surroundings};
 
 const ROWS: usize = DIRECTIVES.len() + 1;
 
 pub(super) static COMMANDS: Commands<ROWS> = Commands::new({
-    let mut rows = [Commands::<ROWS>::END; ROWS];
+    let mut rows = [END; ROWS];
     let mut row = 0;
     while row < DIRECTIVES.len() {
         let directive = &DIRECTIVES[row];

@@ -41,17 +41,13 @@ impl Failure<'_> {
     }
 }
 
-/// Runs the body of a function that CPython called on an attached thread.
-///
-/// # Safety
-/// The calling thread is attached.
-pub(super) unsafe fn guard(
+/// Runs the body of a function that CPython called, on a thread that is attached.
+pub(super) fn guard<'py>(
+    py: Py<'py>,
     name: &'static str,
-    body: impl for<'py> FnOnce(Py<'py>) -> Answer<'py>,
+    body: impl FnOnce() -> Answer<'py>,
 ) -> *mut ffi::PyObject {
-    // SAFETY: the caller's promise.
-    let py = unsafe { Py::assume() };
-    match catch_unwind(AssertUnwindSafe(|| body(py))) {
+    match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(object)) => return object.into_ptr(),
         Ok(Err(Failure::Raised(raised))) => raised.restore(),
         Ok(Err(Failure::New(class, text))) => raise(py, class, &text),

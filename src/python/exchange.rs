@@ -288,15 +288,14 @@ unsafe extern "C" fn iter(this: *mut ffi::PyObject) -> *mut ffi::PyObject {
 unsafe extern "C" fn iternext(this: *mut ffi::PyObject) -> *mut ffi::PyObject {
     // SAFETY: CPython calls with an instance of our class.
     let exchange = unsafe { exchange_of(this) };
-    let mut ended = false;
     // SAFETY: CPython calls this on an attached thread.
-    let line = unsafe {
-        guard("wsgi.input iteration", |py| {
-            let line = exchange.read(py, true, None)?;
-            ended = line.is_empty();
-            Ok(Object::bytes(py, &line)?)
-        })
-    };
+    let py = unsafe { Py::assume() };
+    let mut ended = false;
+    let line = guard(py, "wsgi.input iteration", || {
+        let line = exchange.read(py, true, None)?;
+        ended = line.is_empty();
+        Ok(Object::bytes(py, &line)?)
+    });
     if ended {
         // SAFETY: ours; NULL without an exception is the end (`tp_iternext`).
         unsafe { ffi::Py_XDECREF(line) };
@@ -317,14 +316,13 @@ macro_rules! method {
             let exchange = unsafe { exchange_of(this) };
             let body: for<'py> fn(Py<'py>, *mut ffi::PyObject, &Exchange, Arguments<'py>) -> Answer<'py> = $body;
             // SAFETY: CPython calls this on an attached thread.
-            unsafe {
-                guard($name, |py| {
-                    // SAFETY: CPython calls with its own arguments, which live until we return.
-                    let arguments = unsafe { Arguments::new(py, items, count) };
-                    arguments.between($name, $least, $most)?;
-                    body(py, this, exchange, arguments)
-                })
-            }
+            let py = unsafe { Py::assume() };
+            // SAFETY: CPython calls with its own arguments, which live until we return.
+            let arguments = unsafe { Arguments::new(py, items, count) };
+            guard(py, $name, || {
+                arguments.between($name, $least, $most)?;
+                body(py, this, exchange, arguments)
+            })
         }
     };
 }

@@ -189,19 +189,18 @@ unsafe extern "C" fn emit_function(
     count: ffi::Py_ssize_t,
 ) -> *mut ffi::PyObject {
     // SAFETY: CPython calls this on an attached thread.
-    unsafe {
-        guard("emit", |py| {
-            // SAFETY: CPython calls with its own arguments, which live until we return.
-            let arguments = unsafe { Arguments::new(py, items, count) };
-            arguments.between("emit()", 2, 2)?;
-            let level = match arguments.get(0).and_then(|level| level.as_i64()) {
-                Some(6) => Level::Info,
-                _ => Level::Error,
-            };
-            if let Some(line) = arguments.get(1) {
-                emit(py, level, line.as_bytes().unwrap_or_default());
-            }
-            Ok(Object::none(py))
-        })
-    }
+    let py = unsafe { Py::assume() };
+    // SAFETY: CPython calls with its own arguments, which live until we return.
+    let arguments = unsafe { Arguments::new(py, items, count) };
+    guard(py, "emit", || {
+        arguments.between("emit()", 2, 2)?;
+        let level = match arguments.get(0).and_then(|level| level.as_i64()) {
+            Some(6) => Level::Info,
+            _ => Level::Error,
+        };
+        if let Some(line) = arguments.get(1) {
+            emit(py, level, line.as_bytes().unwrap_or_default());
+        }
+        Ok(Object::none(py))
+    })
 }

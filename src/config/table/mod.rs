@@ -120,7 +120,7 @@ fn process_group(words: &Words<'_>, name: &[u8]) -> Result<ProcessGroup, Refusal
     Err(Refusal::Later {
         directive: words.directive(),
         sentence: format!(
-            "names the process group \"{}\", and daemon mode comes with a later version of this module; without it, or \
+            "names process-group \"{}\", and daemon mode comes with a later version of this module; without it, or \
              with %{{GLOBAL}}, the application is served in embedded mode",
             shown(name)
         ),
