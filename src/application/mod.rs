@@ -104,7 +104,7 @@ impl Applications {
             Ok(Reply::Outcome(outcome)) => outcome,
             Ok(Reply::Whole(body)) => reply::send_whole(&lent, job, &body),
             Err(Closed) => {
-                drop(lent.with(|host, _| host.log(Level::Info, Closed.to_string().as_bytes())));
+                let _ = lent.with(|host, _| host.log(Level::Info, Closed.to_string().as_bytes()));
                 Outcome::Status(503)
             }
         }
@@ -119,7 +119,7 @@ impl Applications {
         };
         let interpreter = Arc::clone(&group.interpreter);
         let path = path.to_vec();
-        drop(interpreter.at_home(move |py| group.import(py, &path, case_sensitive, log)));
+        let _ = interpreter.at_home(move |py| group.import(py, &path, case_sensitive, log));
     }
 
     fn group(&self, name: &[u8]) -> Result<Arc<Group>, StartError> {
@@ -138,9 +138,9 @@ impl Applications {
             .map_err(|closed| unusable(closed.to_string()))?
             .map_err(unusable)?;
         let mut groups = self.groups.write().unwrap_or_else(PoisonError::into_inner);
-        let made = groups.entry(name.to_vec()).or_insert_with(|| {
-            Arc::new(Group { interpreter, template, scripts: Scripts::default() })
-        });
+        let made = groups
+            .entry(name.to_vec())
+            .or_insert_with(|| Arc::new(Group { interpreter, template, scripts: Scripts::default() }));
         Ok(Arc::clone(made))
     }
 }

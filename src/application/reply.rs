@@ -66,17 +66,14 @@ pub(super) fn reply<'py>(
 ) -> Reply {
     let interpreter = &group.interpreter;
     let named = interpreter.key(py, job.callable).and_then(|name| module.get_item(&name));
-    let application = match named {
-        Ok(Some(application)) => application,
-        Ok(None) | Err(_) => {
-            let text = format!(
-                "WSGI0089: the WSGI script {} has no {}; name its callable in WSGICallableObject, or call it \"application\"",
-                Quoted(job.script),
-                Quoted(job.callable)
-            );
-            drop(exchange.log(py, Level::Error, text.as_bytes()));
-            return Reply::Outcome(Outcome::Status(500));
-        }
+    let Ok(Some(application)) = named else {
+        let text = format!(
+            "WSGI0089: the WSGI script {} has no {}; name its callable in WSGICallableObject, or call it \"application\"",
+            Quoted(job.script),
+            Quoted(job.callable)
+        );
+        let _ = exchange.log(py, Level::Error, text.as_bytes());
+        return Reply::Outcome(Outcome::Status(500));
     };
     let mut errors = None;
     let called = call(py, group, job, exchange, &application, &mut errors);
@@ -113,12 +110,7 @@ fn call<'py>(
     application.call(&[&environ, &start_response])
 }
 
-fn respond<'py>(
-    py: Py<'py>,
-    group: &Group,
-    exchange: &Exchange,
-    result: &Object<'py>,
-) -> Result<Reply, Trouble<'py>> {
+fn respond<'py>(py: Py<'py>, group: &Group, exchange: &Exchange, result: &Object<'py>) -> Result<Reply, Trouble<'py>> {
     let done = Ok(Reply::Outcome(Outcome::Done));
     if let Some(items) = result.exact_sequence() {
         let bytes: Option<Vec<&[u8]>> = items.iter().map(Object::as_bytes).collect();
@@ -200,7 +192,7 @@ fn give_up(py: Py<'_>, group: &Group, job: &Job<'_>, exchange: &Exchange, troubl
         }
         Trouble::Rule(text) => {
             for line in [report::failure(ITERATING, job.script), text] {
-                drop(exchange.log(py, Level::Error, line.as_bytes()));
+                let _ = exchange.log(py, Level::Error, line.as_bytes());
             }
         }
     }

@@ -47,7 +47,8 @@ impl Scripts {
         let source = Source { path: job.script, mtime: job.script_mtime };
         let there = script.loaded(py, interpreter);
         if let Some(module) = &there
-            && (!job.reloading || (module.mtime(py) == Some(source.mtime) && !module.asks_for_reload(py, interpreter, job, exchange)))
+            && (!job.reloading
+                || (module.mtime(py) == Some(source.mtime) && !module.asks_for_reload(py, interpreter, job, exchange)))
         {
             return module.namespace().ok_or(Unusable);
         }

@@ -42,7 +42,9 @@ pub(crate) fn handle(request: &mut Request<'_>) -> Answer {
 /// Whether WSGI applications may run in this process for this place.
 fn may_run(child: &Child, dir: &DirConfig) -> Result<(), &'static str> {
     if !dir.allows_process_group(b"") {
-        return Err("WSGI0149: WSGIRestrictProcess here does not list %{GLOBAL}, so no application may run in httpd's own processes");
+        return Err(
+            "WSGI0149: WSGIRestrictProcess here does not list %{GLOBAL}, so no application may run in httpd's own processes",
+        );
     }
     if child.settings().restrict_embedded {
         return Err(
@@ -82,9 +84,8 @@ fn run(request: &mut Request<'_>, child: &Child, mapped: &Mapped, dir: &DirConfi
     };
     let mut environ = Pairs::with_capacity(64, 4096);
     let resolved = Resolved { application_group: &group, callable_object: &callable };
-    let url_scheme = facts::with_facts(request, &resolved, |facts| {
-        wsgi::environ(facts, policy, &mut environ).url_scheme
-    });
+    let url_scheme =
+        facts::with_facts(request, &resolved, |facts| wsgi::environ(facts, policy, &mut environ).url_scheme);
     let (script, client_method) = (request.filename().unwrap_or_default().to_vec(), request.method().to_vec());
     let job = Job {
         group: &group,

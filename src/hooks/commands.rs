@@ -3,12 +3,17 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::apache::{Command, Commands, END, Level as LogLevel, MainState, Overrides, Pool, Regex, log_startup, raw, server};
+use crate::apache::{
+    Command, Commands, END, Level as LogLevel, MainState, Overrides, Pool, Regex, Row, log_startup, raw, server,
+};
 use crate::config::{self, Context, DIRECTIVES, DirConfig, Level, Pattern, Place, ServerConfig, Surroundings};
 
 const ROWS: usize = DIRECTIVES.len() + 1;
 
-pub(super) static COMMANDS: Commands<ROWS> = Commands::new({
+pub(super) static COMMANDS: Commands<ROWS> = Commands::new(rows());
+
+#[expect(clippy::indexing_slicing, reason = "bounded by the same length; iterators are not const")]
+const fn rows() -> [Row; ROWS] {
     let mut rows = [END; ROWS];
     let mut row = 0;
     while row < DIRECTIVES.len() {
@@ -17,7 +22,7 @@ pub(super) static COMMANDS: Commands<ROWS> = Commands::new({
         row += 1;
     }
     rows
-});
+}
 
 /// httpd's bits for where a directive may stand. What they can't say (main server only) is checked when it is applied.
 const fn overrides(context: Context) -> Overrides {

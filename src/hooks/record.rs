@@ -10,7 +10,7 @@ use crate::config::{DirConfig, ServerConfig};
 struct Wsgi;
 
 #[unsafe(no_mangle)]
-pub static wsgi_module: Record = Record::new::<Wsgi, _>(&COMMANDS);
+static wsgi_module: Record = Record::new::<Wsgi, _>(&COMMANDS);
 
 impl Module for Wsgi {
     const NAME: &'static CStr = c"mod_wsgi.c";

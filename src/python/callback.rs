@@ -42,11 +42,7 @@ impl Failure<'_> {
 }
 
 /// Runs the body of a function that CPython called, on a thread that is attached.
-pub(super) fn guard<'py>(
-    py: Py<'py>,
-    name: &'static str,
-    body: impl FnOnce() -> Answer<'py>,
-) -> *mut ffi::PyObject {
+pub(super) fn guard<'py>(py: Py<'py>, name: &'static str, body: impl FnOnce() -> Answer<'py>) -> *mut ffi::PyObject {
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(object)) => return object.into_ptr(),
         Ok(Err(Failure::Raised(raised))) => raised.restore(),

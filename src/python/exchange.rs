@@ -42,9 +42,8 @@ pub(crate) struct RequestEnded;
 impl Exchange {
     /// Reads the next bytes of the body, or a line of it.
     fn read(&self, py: Py<'_>, line: bool, size: Option<usize>) -> Result<Vec<u8>, Failure<'static>> {
-        let read = self.detached(py, |host, input, _| {
-            if line { input.line(host, size) } else { input.read(host, size) }
-        });
+        let read =
+            self.detached(py, |host, input, _| if line { input.line(host, size) } else { input.read(host, size) });
         Ok(read.map_err(|ended| Failure::new(Class::Runtime, ended))??)
     }
 
@@ -389,7 +388,10 @@ method!(start_response, "start_response()", 2..=3, |py, this, exchange, argument
     let exc_info = arguments.get(2).filter(|exc_info| !exc_info.is_none());
     let parts = exc_info.as_ref().map(|exc_info| exc_info.exact_sequence().unwrap_or_default());
     if parts.as_ref().is_some_and(|parts| parts.len() != 3) {
-        return Err(Failure::new(Class::Runtime, "start_response()'s exc_info must be a tuple of three, as sys.exc_info() gives"));
+        return Err(Failure::new(
+            Class::Runtime,
+            "start_response()'s exc_info must be a tuple of three, as sys.exc_info() gives",
+        ));
     }
     match exchange.start(py, head, parts.is_some()).map_err(|ended| Failure::new(Class::Runtime, ended))? {
         Ok(()) => {}
@@ -402,7 +404,8 @@ method!(start_response, "start_response()", 2..=3, |py, this, exchange, argument
 
 /// The exception of an `exc_info`, raised again.
 fn reraise<'py>(py: Py<'py>, parts: Vec<Object<'py>>) -> Failure<'py> {
-    let mut pointers = parts.into_iter().map(|part| if part.is_none() { std::ptr::null_mut() } else { part.into_ptr() });
+    let mut pointers =
+        parts.into_iter().map(|part| if part.is_none() { std::ptr::null_mut() } else { part.into_ptr() });
     let mut next = || pointers.next().unwrap_or(std::ptr::null_mut());
     let (kind, value, traceback) = (next(), next(), next());
     // SAFETY: attached by `py`; three references (or NULL) are handed over.
@@ -446,13 +449,19 @@ fn pair<'py>(item: &Object<'py>) -> Result<(Object<'py>, Object<'py>), Failure<'
     let length = unsigned(unsafe { ffi::PyTuple_Size(item.as_ptr()) });
     let part = |index| {
         // SAFETY: a tuple; borrowed, NULL with an exception where there is no such item.
-        NonNull::new(unsafe { ffi::PyTuple_GetItem(item.as_ptr(), index) }).map(|part| Object::borrowed(item.py(), part))
+        NonNull::new(unsafe { ffi::PyTuple_GetItem(item.as_ptr(), index) })
+            .map(|part| Object::borrowed(item.py(), part))
     };
     match (length, part(0), part(1)) {
         (2, Some(name), Some(value)) => Ok((name, value)),
         _ => {
             drop(Raised::pending(item.py()));
-            Err(Failure::new(Class::Value, format!("each of start_response()'s headers must be a (name, value) tuple, this one has {length} items")))
+            Err(Failure::new(
+                Class::Value,
+                format!(
+                    "each of start_response()'s headers must be a (name, value) tuple, this one has {length} items"
+                ),
+            ))
         }
     }
 }
@@ -496,8 +505,10 @@ impl<'py> Latin1<'py> {
 /// A size argument: absent, `None` or negative mean no limit.
 fn size(argument: Option<Object<'_>>) -> Result<Option<usize>, Failure<'_>> {
     let Some(argument) = argument.filter(|argument| !argument.is_none()) else { return Ok(None) };
+    // SAFETY: a static of CPython's, valid in every interpreter.
+    let overflow = unsafe { ffi::PyExc_OverflowError };
     // SAFETY: attached; raises TypeError or OverflowError where it is no index. (`__index__` of the application's may run.)
-    let size = unsafe { ffi::PyNumber_AsSsize_t(argument.as_ptr(), ffi::PyExc_OverflowError) };
+    let size = unsafe { ffi::PyNumber_AsSsize_t(argument.as_ptr(), overflow) };
     match Raised::pending(argument.py()) {
         Some(raised) => Err(raised.into()),
         None => Ok(usize::try_from(size).ok()),

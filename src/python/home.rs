@@ -208,7 +208,8 @@ fn live(
                 if alone {
                     destroy(made.state);
                 }
-                drop(done.send(if alone { Ended::Gone } else { Ended::Left }));
+                // Nobody waits any longer where the deadline has passed.
+                let _ = done.send(if alone { Ended::Gone } else { Ended::Left });
                 return (!alone).then_some(made.state);
             }
         }

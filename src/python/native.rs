@@ -39,7 +39,8 @@ const IDLE_ERRORS: usize = 64;
 
 /// Sets up the interpreter that this thread is attached to.
 pub(super) fn prepare(py: Py<'_>, interpreter: &Interpreter, settings: &Settings) -> Result<(), String> {
-    let native = make(py, interpreter, settings).map_err(|raised| format!("the interpreter can't be set up: {raised}"))?;
+    let native =
+        make(py, interpreter, settings).map_err(|raised| format!("the interpreter can't be set up: {raised}"))?;
     interpreter.set_native(native);
     Ok(())
 }
@@ -72,11 +73,7 @@ fn execute_bootstrap(py: Py<'_>) -> Result<Object<'_>, Raised<'_>> {
     Ok(module)
 }
 
-fn settings_dict<'py>(
-    py: Py<'py>,
-    interpreter: &Interpreter,
-    settings: &Settings,
-) -> Result<Object<'py>, Raised<'py>> {
+fn settings_dict<'py>(py: Py<'py>, interpreter: &Interpreter, settings: &Settings) -> Result<Object<'py>, Raised<'py>> {
     let dict = Object::dict(py)?;
     let path: Result<Vec<_>, _> =
         settings.path.iter().map(|entry| Object::path(py, entry.as_os_str().as_bytes())).collect();
@@ -127,11 +124,7 @@ impl Interpreter {
     }
 
     /// A `wsgi.errors` whose lines go to the request of `input`.
-    pub(crate) fn errors<'py>(
-        &self,
-        py: Py<'py>,
-        input: &Object<'py>,
-    ) -> Result<(Errors, Object<'py>), Raised<'py>> {
+    pub(crate) fn errors<'py>(&self, py: Py<'py>, input: &Object<'py>) -> Result<(Errors, Object<'py>), Raised<'py>> {
         let idle = self.native().and_then(|native| native.errors.lock().unwrap_or_else(PoisonError::into_inner).pop());
         let errors = match idle {
             Some(errors) => errors,

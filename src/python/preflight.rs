@@ -29,7 +29,9 @@ pub(super) enum Home {
 /// Why a home can't be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unfit {
-    #[error("WSGI0100: WSGIPythonHome \"{home}\": \"{element}\" does not exist; create the environment there or correct the path")]
+    #[error(
+        "WSGI0100: WSGIPythonHome \"{home}\": \"{element}\" does not exist; create the environment there or correct the path"
+    )]
     Missing { home: String, element: String },
     #[error(
         "WSGI0101: WSGIPythonHome \"{home}\": \"{element}\" is not a directory; name the folder that holds bin/, not the python in it"

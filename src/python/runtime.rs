@@ -104,7 +104,7 @@ impl Runtime {
         }
         let settings = Arc::new(settings());
         preflight::check(settings.home.as_deref())?;
-        drop(LOG.set(settings.log));
+        let _ = LOG.set(settings.log);
         pin();
         let main = home::start_main(Arc::clone(&settings)).map_err(|cause| {
             let error = StartError::Python(cause);
@@ -180,11 +180,7 @@ impl Runtime {
 }
 
 /// Waits for an interpreter's end; false where anything of it is left.
-fn ended(
-    interpreter: &Interpreter,
-    end: Option<std::sync::mpsc::Receiver<Ended>>,
-    deadline: Instant,
-) -> bool {
+fn ended(interpreter: &Interpreter, end: Option<std::sync::mpsc::Receiver<Ended>>, deadline: Instant) -> bool {
     let Some(end) = end else { return true };
     match end.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
         Ok(ended) => ended == Ended::Gone,

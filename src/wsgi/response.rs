@@ -201,7 +201,8 @@ impl Response {
     fn end(&mut self, host: &mut dyn Host, data: &[u8]) -> Result<(), SendError> {
         let Stage::Sending(guard) = std::mem::replace(&mut self.stage, Stage::Ended) else { return Ok(()) };
         if guard.dropped() > 0 {
-            let text = format!("the body is {} bytes longer than its Content-Length; they are dropped", guard.dropped());
+            let text =
+                format!("the body is {} bytes longer than its Content-Length; they are dropped", guard.dropped());
             host.log(Level::Debug, text.as_bytes());
         }
         match guard.end() {
