@@ -33,9 +33,7 @@ pub(crate) fn start(pool: Pool<'_>, main_server: &Server<'_>) {
     let child = CHILD.get_or_init(|| Child { settings, applications: OnceLock::new(), starting: Mutex::new(()) });
     // The pool goes when the child has ended its requests and threads.
     pool.on_cleanup(Runtime::shut_down);
-    if !imports.is_empty() && !child.settings.restrict_embedded {
-        child.import(&imports);
-    }
+    child.import(&imports);
 }
 
 impl Child {
@@ -72,15 +70,23 @@ impl Child {
         Ok(self.applications.get_or_init(|| applications))
     }
 
+    /// Loads scripts before the first request. What aliases ask for is in vain where no request may run them; a
+    /// `WSGIImportScript` may have another purpose.
     fn import(&self, imports: &[ImportScript]) {
+        let due = |script: &&ImportScript| match script.origin {
+            ImportOrigin::Directive => true,
+            // Its target may turn out to be a directory.
+            ImportOrigin::Alias => !self.settings.restrict_embedded && script.path.is_file(),
+        };
+        let imports: Vec<&ImportScript> = imports.iter().filter(due).collect();
+        if imports.is_empty() {
+            return;
+        }
         let applications = match self.applications() {
             Ok(applications) => applications,
             Err(error) => return log_main(LogLevel::Crit, format_args!("{error}")),
         };
         for script in imports {
-            if script.origin == ImportOrigin::Alias && !script.path.is_file() {
-                continue;
-            }
             let path = script.path.clone().into_os_string().into_vec();
             applications.import(&script.application_group, &path, self.settings.case_sensitivity);
         }

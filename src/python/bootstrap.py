@@ -31,7 +31,7 @@ class Log:
 
     def __init__(self, name, pending):
         self.name = name
-        # The request that the stream belongs to; without one, whatever the writing thread serves.
+        # Writes a record for the request that the stream belongs to; without one, it is the request that the thread serves.
         self.target = None
         self.pending = pending
 
@@ -59,7 +59,7 @@ class Log:
         if self.target is None:
             emit(ERROR, line)
         else:
-            self.target.log(line)
+            self.target(line)
 
     def flush_all(self):
         """The request has ended: what any thread wrote without a newline is a line, too."""

@@ -204,16 +204,16 @@ struct InputObject {
     exchange: *const Exchange,
 }
 
-static METHODS: [Method; 6] = [
+static METHODS: [Method; 5] = [
     Method::fast(c"read", read),
     Method::fast(c"readline", readline),
     Method::fast(c"readlines", readlines),
     Method::fast(c"close", close),
-    Method::fast(c"log", log),
     Method::end(),
 ];
 static START_RESPONSE: Method = Method::fast(c"start_response", start_response);
 static WRITE: Method = Method::fast(c"write", write);
+static LOG: Method = Method::fast(c"log", log);
 
 /// Makes the class, for the interpreter that this thread is attached to.
 pub(super) fn class(py: Py<'_>) -> Result<Object<'_>, Raised<'_>> {
@@ -246,6 +246,11 @@ pub(super) fn input<'py>(
     // SAFETY: a fresh instance of our class, laid out as InputObject.
     unsafe { (*raw.cast::<InputObject>()).exchange = Arc::into_raw(Arc::clone(exchange)) };
     Ok(object)
+}
+
+/// Writes a line to the log of a request, bound to its `wsgi.input`.
+pub(super) fn log_of<'py>(input: &Object<'py>) -> Result<Object<'py>, Raised<'py>> {
+    LOG.bind(input)
 }
 
 /// `start_response` for a request, bound to its `wsgi.input`.

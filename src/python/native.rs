@@ -137,7 +137,7 @@ impl Interpreter {
                 Errors { stream, log, pending }
             }
         };
-        errors.log.get(py).set_attribute(c"target", input)?;
+        errors.log.get(py).set_attribute(c"target", &exchange::log_of(input)?)?;
         let stream = errors.stream.get(py);
         Ok((errors, stream))
     }
