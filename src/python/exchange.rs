@@ -359,9 +359,7 @@ method!(readlines, "readlines()", 0..=1, |py, _, exchange, arguments| {
 });
 
 method!(close, "close()", 0..=0, |py, _, exchange, _| {
-    if exchange.lock().host.is_none() {
-        return Err(Failure::new(Class::Runtime, RequestEnded));
-    }
+    exchange.quickly(py, |_| ()).map_err(|ended| Failure::new(Class::Runtime, ended))?;
     Ok(Object::none(py))
 });
 
