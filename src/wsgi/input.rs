@@ -104,3 +104,99 @@ impl Input {
         self.failed.clone().map_or(Ok(()), Err)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wsgi::testing::Scripted;
+
+    fn read(input: &mut Input, host: &mut Scripted, size: Option<usize>) -> String {
+        String::from_utf8(input.read(host, size).unwrap()).unwrap()
+    }
+
+    fn line(input: &mut Input, host: &mut Scripted, limit: Option<usize>) -> String {
+        String::from_utf8(input.line(host, limit).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_read_gathers_pieces_until_it_has_its_size() {
+        let (mut input, mut host) = (Input::default(), Scripted::body(&["ab", "c", "defg", "h"]));
+        assert_eq!(read(&mut input, &mut host, Some(5)), "abcde");
+        assert_eq!(read(&mut input, &mut host, Some(1)), "f");
+        assert_eq!(read(&mut input, &mut host, None), "gh");
+        assert_eq!(read(&mut input, &mut host, Some(5)), "");
+        assert_eq!(read(&mut input, &mut host, None), "");
+    }
+
+    #[test]
+    fn the_end_is_asked_for_once() {
+        let (mut input, mut host) = (Input::default(), Scripted::body(&["ab"]));
+        assert_eq!(read(&mut input, &mut host, None), "ab");
+        let reads = host.reads;
+        assert_eq!(read(&mut input, &mut host, None), "");
+        assert_eq!(line(&mut input, &mut host, None), "");
+        assert_eq!(host.reads, reads);
+    }
+
+    #[test]
+    fn a_read_of_nothing_asks_for_the_body_only_as_the_first_call() {
+        let (mut input, mut host) = (Input::default(), Scripted::body(&["ab"]));
+        assert_eq!(read(&mut input, &mut host, Some(0)), "");
+        assert_eq!(host.reads, 1);
+        assert_eq!(read(&mut input, &mut host, Some(0)), "");
+        assert_eq!(host.reads, 1);
+        assert_eq!(read(&mut input, &mut host, None), "ab");
+    }
+
+    #[test]
+    fn lines_end_where_they_should_however_they_come() {
+        for pieces in [&["one\ntwo\n\nlast"][..], &["o", "ne", "\nt", "wo\n", "\n", "la", "st"][..]] {
+            let (mut input, mut host) = (Input::default(), Scripted::body(pieces));
+            for expected in ["one\n", "two\n", "\n", "last", ""] {
+                assert_eq!(line(&mut input, &mut host, None), expected, "{pieces:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_limited_line_is_continued_by_the_next_call() {
+        let (mut input, mut host) = (Input::default(), Scripted::body(&["abc", "de\nfg"]));
+        assert_eq!(line(&mut input, &mut host, Some(0)), "");
+        for (limit, expected) in [(2, "ab"), (3, "cde"), (9, "\n"), (9, "fg"), (9, "")] {
+            assert_eq!(line(&mut input, &mut host, Some(limit)), expected);
+        }
+    }
+
+    #[test]
+    fn reads_and_lines_may_alternate() {
+        let (mut input, mut host) = (Input::default(), Scripted::body(&["one\ntwo\nthree\nfour"]));
+        assert_eq!(line(&mut input, &mut host, None), "one\n");
+        assert_eq!(read(&mut input, &mut host, Some(2)), "tw");
+        assert_eq!(line(&mut input, &mut host, None), "o\n");
+        assert_eq!(read(&mut input, &mut host, None), "three\nfour");
+    }
+
+    #[test]
+    fn a_long_line_is_found_across_many_pieces() {
+        let long = "x".repeat(3 * LINE_PIECE);
+        let (mut input, mut host) = (Input::default(), Scripted::body(&[&long, "y\n", "z"]));
+        assert_eq!(line(&mut input, &mut host, None), format!("{long}y\n"));
+        assert_eq!(line(&mut input, &mut host, None), "z");
+    }
+
+    #[test]
+    fn an_error_comes_again_at_every_later_call() {
+        let (mut input, mut host) = (Input::default(), Scripted::body(&["ab"]));
+        host.body.push_back(Err(InputError::Timeout));
+        assert_eq!(input.read(&mut host, Some(9)), Err(InputError::Timeout));
+        assert_eq!(input.line(&mut host, None), Err(InputError::Timeout));
+        assert_eq!(input.read(&mut host, Some(0)), Err(InputError::Timeout));
+    }
+
+    #[test]
+    fn a_huge_size_does_not_allocate_ahead() {
+        let (mut input, mut host) = (Input::default(), Scripted::body(&["ab"]));
+        let bytes = input.read(&mut host, Some(usize::MAX)).unwrap();
+        assert_eq!((bytes.as_slice(), bytes.capacity() <= 2 * TRUSTED), (&b"ab"[..], true));
+    }
+}

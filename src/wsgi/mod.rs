@@ -19,6 +19,8 @@ pub mod pairs;
 pub mod quote;
 pub mod response;
 pub mod script_name;
+#[cfg(test)]
+mod testing;
 
 pub use admission::{Admission, Body, FileKind, HandlerKind, Refusal, admit};
 pub use alias::{prefix_match, target};

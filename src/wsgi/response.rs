@@ -225,3 +225,169 @@ fn give_up_short(host: &mut dyn Host, missing: u64) {
     host.log(Level::Warn, text.as_bytes());
     host.abort();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wsgi::testing::{Did, Scripted};
+
+    fn head(status: &str, headers: &[(&str, &str)]) -> Head {
+        let mut head = Head::new(status.as_bytes()).unwrap();
+        for (name, value) in headers {
+            head.push(name.as_bytes(), value.as_bytes()).unwrap();
+        }
+        head
+    }
+
+    fn started(method: &str, headers: &[(&str, &str)]) -> Response {
+        let mut response = Response::new(method.as_bytes(), method.as_bytes());
+        response.start(head("200 OK", headers), false).unwrap();
+        response
+    }
+
+    fn sent_head(headers: &[(&str, &str)]) -> Did {
+        Did::Head(200, headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    }
+
+    fn sent(data: &str, then: Then) -> Did {
+        Did::Send(data.to_owned(), then)
+    }
+
+    #[test]
+    fn the_head_waits_for_the_first_bytes() {
+        let (mut response, mut host) = (started("GET", &[]), Scripted::default());
+        response.item(&mut host, b"").unwrap();
+        assert_eq!((response.sent(), host.did.len()), (false, 0));
+        response.item(&mut host, b"ab").unwrap();
+        response.item(&mut host, b"").unwrap();
+        response.item(&mut host, b"c").unwrap();
+        response.finish(&mut host).unwrap();
+        let flush = Then::Flush;
+        assert_eq!(host.did, [sent_head(&[]), sent("ab", flush), sent("c", flush), sent("", Then::End)]);
+    }
+
+    #[test]
+    fn write_sends_the_head_even_for_no_bytes() {
+        let (mut response, mut host) = (started("GET", &[]), Scripted::default());
+        response.write(&mut host, b"").unwrap();
+        assert!(response.sent());
+        assert_eq!(host.did, [sent_head(&[]), sent("", Then::Flush)]);
+    }
+
+    #[test]
+    fn an_exhausted_iterable_sends_the_head_alone() {
+        let (mut response, mut host) = (started("GET", &[]), Scripted::default());
+        response.finish(&mut host).unwrap();
+        assert_eq!(host.did, [sent_head(&[]), sent("", Then::End)]);
+    }
+
+    #[test]
+    fn nothing_goes_out_before_start_response() {
+        let (mut response, mut host) = (Response::new(b"GET", b"GET"), Scripted::default());
+        assert_eq!(response.item(&mut host, b""), Err(SendError::NotStarted));
+        assert_eq!(response.write(&mut host, b"x"), Err(SendError::NotStarted));
+        assert_eq!(response.whole(&mut host, b"x"), Err(SendError::NotStarted));
+        assert_eq!(response.finish(&mut host), Err(SendError::NotStarted));
+        assert_eq!((response.fail(&mut host), host.did.len()), (Failed::BeforeHead, 0));
+    }
+
+    #[test]
+    fn a_head_may_be_replaced_until_it_is_sent() {
+        let (mut response, mut host) = (started("GET", &[]), Scripted::default());
+        response.start(head("404 Not Found", &[]), false).unwrap();
+        response.start(head("500 Oops", &[]), true).unwrap();
+        response.write(&mut host, b"x").unwrap();
+        assert_eq!(host.did[0], Did::Head(500, Vec::new()));
+        assert_eq!(response.start(head("200 OK", &[]), false), Err(StartError::HeadSent));
+        assert_eq!(response.start(head("200 OK", &[]), true), Err(StartError::Reraise));
+    }
+
+    #[test]
+    fn a_body_in_memory_gets_its_length() {
+        for (method, status, body, length) in [
+            ("GET", "200 OK", "four", Some("4")),
+            ("GET", "200 OK", "", Some("0")),
+            ("POST", "404 Not Found", "four", Some("4")),
+            ("HEAD", "200 OK", "", None),
+            ("GET", "204 No Content", "", None),
+            ("GET", "304 Not Modified", "", None),
+        ] {
+            let (mut response, mut host) = (Response::new(method.as_bytes(), method.as_bytes()), Scripted::default());
+            response.start(head(status, &[]), false).unwrap();
+            response.whole(&mut host, body.as_bytes()).unwrap();
+            let Did::Head(_, headers) = &host.did[0] else { panic!("{:?}", host.did) };
+            assert_eq!(headers.first().map(|(_, value)| value.as_str()), length, "{method} {status}");
+        }
+    }
+
+    #[test]
+    fn a_length_that_the_application_gave_stays() {
+        let (mut response, mut host) = (started("GET", &[("Content-Length", "2")]), Scripted::default());
+        response.announce(4);
+        response.item(&mut host, b"abcd").unwrap();
+        response.finish(&mut host).unwrap();
+        assert_eq!(host.did[..2], [sent_head(&[("Content-Length", "2")]), sent("ab", Then::Flush)]);
+        assert_eq!(host.did.last(), Some(&sent("", Then::End)));
+    }
+
+    #[test]
+    fn a_short_body_is_cut_off_and_said() {
+        let (mut response, mut host) = (started("GET", &[("Content-Length", "9")]), Scripted::default());
+        response.item(&mut host, b"abcd").unwrap();
+        response.finish(&mut host).unwrap();
+        let warned = |did: &Did| matches!(did, Did::Log(Level::Warn, text) if text.contains("5 bytes short"));
+        assert!(host.did.iter().any(warned), "{:?}", host.did);
+        assert_eq!(host.did.last(), Some(&Did::Abort));
+    }
+
+    #[test]
+    fn a_response_without_content_is_never_short() {
+        for (method, status) in [("HEAD", "200 OK"), ("GET", "304 Not Modified"), ("GET", "204 No Content")] {
+            let (mut response, mut host) = (Response::new(method.as_bytes(), b"GET"), Scripted::default());
+            response.start(head(status, &[("Content-Length", "9")]), false).unwrap();
+            response.finish(&mut host).unwrap();
+            assert_eq!(host.did.last(), Some(&sent("", Then::End)), "{method} {status}");
+        }
+    }
+
+    #[test]
+    fn a_bad_length_is_found_before_anything_is_sent() {
+        let (mut response, mut host) = (started("GET", &[("Content-Length", "-1")]), Scripted::default());
+        assert!(matches!(response.item(&mut host, b"x"), Err(SendError::Length(_))));
+        assert_eq!((response.fail(&mut host), host.did.len()), (Failed::BeforeHead, 0));
+    }
+
+    #[test]
+    fn a_failure_behind_the_head_cuts_the_response_off() {
+        let (mut response, mut host) = (started("GET", &[]), Scripted::default());
+        response.item(&mut host, b"x").unwrap();
+        assert_eq!(response.fail(&mut host), Failed::AfterHead);
+        assert_eq!(host.did.last(), Some(&Did::Abort));
+        assert_eq!(response.fail(&mut host), Failed::AfterHead, "once is enough");
+        assert_eq!(host.did.iter().filter(|did| **did == Did::Abort).count(), 1);
+    }
+
+    #[test]
+    fn a_client_that_is_gone_is_told_to_the_caller() {
+        let (mut response, mut host) = (started("GET", &[]), Scripted::default());
+        host.sends_until_gone = Some(1);
+        response.item(&mut host, b"x").unwrap();
+        assert_eq!(response.item(&mut host, b"y"), Err(SendError::Gone(Gone)));
+    }
+
+    #[test]
+    fn a_file_goes_out_as_far_as_both_lengths_allow() {
+        let file = || File::open("/dev/null").unwrap();
+        let (mut response, mut host) = (started("GET", &[]), Scripted::default());
+        response.file(&mut host, file(), 3, 7).unwrap();
+        assert_eq!(host.did, [sent_head(&[("Content-Length", "7")]), Did::File(3, 7, Then::End)]);
+
+        let (mut response, mut host) = (started("GET", &[("Content-Length", "5")]), Scripted::default());
+        response.file(&mut host, file(), 0, 7).unwrap();
+        assert_eq!(host.did[1], Did::File(0, 5, Then::End));
+
+        let (mut response, mut host) = (started("GET", &[("Content-Length", "9")]), Scripted::default());
+        response.file(&mut host, file(), 0, 7).unwrap();
+        assert_eq!((&host.did[1], host.did.last()), (&Did::File(0, 7, Then::Flush), Some(&Did::Abort)));
+    }
+}
