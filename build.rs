@@ -54,7 +54,9 @@ mod module {
             format!("`{apu_config} --includes` gives no answer: install APR-util's development files (Debian: libaprutil1-dev).")
         })?;
         if !PathBuf::from(&include).join("httpd.h").is_file() {
-            return Err(format!("{include}/httpd.h is not there: install httpd's development files (Debian: apache2-dev)."));
+            return Err(format!(
+                "{include}/httpd.h is not there: install httpd's development files (Debian: apache2-dev)."
+            ));
         }
         let mut flags = vec![format!("-I{include}")];
         flags.extend(apr.split_whitespace().chain(apu.split_whitespace()).map(str::to_owned));
@@ -79,7 +81,9 @@ mod module {
     fn bind(httpd: &Httpd) -> Result<(), Missing> {
         println!("cargo:rerun-if-changed=apache-headers/wrapper.h");
         if let Err(cause) = load_libclang() {
-            return Err(format!("libclang, which reads httpd's headers, can't be loaded ({cause}): install it (Debian: libclang1-14 libclang-common-14-dev)."));
+            return Err(format!(
+                "libclang, which reads httpd's headers, can't be loaded ({cause}): install it (Debian: libclang1-14 libclang-common-14-dev)."
+            ));
         }
         let bindings = bindgen::Builder::default()
             .header("apache-headers/wrapper.h")
@@ -101,14 +105,19 @@ mod module {
 
     /// bindgen panics where libclang is missing; ask for it first.
     fn load_libclang() -> Result<(), String> {
-        std::panic::catch_unwind(|| bindgen::clang_version().full).map(|_| ()).map_err(|_| "no libclang found".to_owned())
+        std::panic::catch_unwind(|| bindgen::clang_version().full)
+            .map(|_| ())
+            .map_err(|_| "no libclang found".to_owned())
     }
 
     /// What C macros and inline functions hide (`apache-headers/shim.c`).
     fn compile_shim(httpd: &Httpd) -> Result<(), Missing> {
         println!("cargo:rerun-if-changed=apache-headers/shim.c");
         let mut shim = cc::Build::new();
-        shim.file("apache-headers/shim.c").warnings(true).extra_warnings(true).flag_if_supported("-Wno-unused-parameter");
+        shim.file("apache-headers/shim.c")
+            .warnings(true)
+            .extra_warnings(true)
+            .flag_if_supported("-Wno-unused-parameter");
         for flag in &httpd.flags {
             shim.flag(flag);
         }
