@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Interpreter, Mpm, Request, Response, Setting, Site, until, wsgi_test};
+use crate::harness::{Interpreter, Mpm, Request, Response, until, wsgi_test};
 
 /// The environ that the application saw.
 fn environ(response: &Response) -> Value {

@@ -13,9 +13,9 @@ pub(crate) mod setting;
 pub(crate) mod site;
 pub(crate) mod wait;
 
-pub(crate) use client::{Connection, Request, Response};
+pub(crate) use client::{Request, Response};
 pub(crate) use server::Server;
-pub(crate) use setting::{Interpreter, Mode, Mpm, Setting};
+pub(crate) use setting::{Interpreter, Mpm, Setting};
 pub(crate) use site::Site;
 pub(crate) use wait::until;
 
@@ -29,31 +29,31 @@ macro_rules! wsgi_test {
     };
     ($name:ident, usual, |$site:ident| $body:block) => {
         wsgi_test!(@settings $name, |$site| $body, {
-            embedded: Setting::EMBEDDED,
+            embedded: $crate::harness::Setting::EMBEDDED,
         });
     };
     ($name:ident, every_mpm, |$site:ident| $body:block) => {
         wsgi_test!(@settings $name, |$site| $body, {
-            embedded_event: Setting::EMBEDDED,
-            embedded_worker: Setting::EMBEDDED.under(Mpm::Worker),
-            embedded_prefork: Setting::EMBEDDED.under(Mpm::Prefork),
+            embedded_event: $crate::harness::Setting::EMBEDDED,
+            embedded_worker: $crate::harness::Setting::EMBEDDED.under($crate::harness::Mpm::Worker),
+            embedded_prefork: $crate::harness::Setting::EMBEDDED.under($crate::harness::Mpm::Prefork),
         });
     };
     ($name:ident, both_interpreters, |$site:ident| $body:block) => {
         wsgi_test!(@settings $name, |$site| $body, {
-            embedded_sub: Setting::EMBEDDED,
-            embedded_main: Setting::EMBEDDED.in_main(),
+            embedded_sub: $crate::harness::Setting::EMBEDDED,
+            embedded_main: $crate::harness::Setting::EMBEDDED.in_main(),
         });
     };
     (@settings $name:ident, |$site:ident| $body:block, { $($setting:ident: $value:expr,)+ }) => {
+        fn $name($site: $crate::harness::Site) $body
         mod $name {
-            use super::*;
-            fn body($site: Site) $body
             $(
                 #[test]
                 fn $setting() {
-                    if let Some(site) = Site::new(concat!(stringify!($name), "-", stringify!($setting)), $value) {
-                        body(site);
+                    let name = concat!(stringify!($name), "-", stringify!($setting));
+                    if let Some(site) = $crate::harness::Site::new(name, $value) {
+                        super::$name(site);
                     }
                 }
             )+

@@ -16,3 +16,15 @@ mod harness;
 
 // What an application finds in environ.
 mod environ;
+// Request bodies.
+mod input;
+// wsgi.errors, sys.stderr, logging: which log, which record.
+mod errors_log;
+// wsgi.file_wrapper.
+mod file_wrapper;
+// Application groups.
+mod interpreters;
+// From URL to script.
+mod mapping;
+// Responses, good and broken.
+mod response;

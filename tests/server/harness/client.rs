@@ -265,6 +265,12 @@ impl Connection {
         &self.unread
     }
 
+    /// Everything to the end of the connection, framing and all.
+    pub(crate) fn rest(&mut self) -> String {
+        self.to_end();
+        String::from_utf8_lossy(&std::mem::take(&mut self.unread)).into_owned()
+    }
+
     fn line(&mut self) -> Option<String> {
         loop {
             if let Some(at) = find(&self.unread, b"\r\n") {

@@ -168,7 +168,7 @@ impl Site {
         text.push_str(&self.processes());
         self.root.write("conf/mime.types", "text/html html\ntext/plain txt\ntext/css css\n");
         writeln!(text, "TypesConfig conf/mime.types").unwrap();
-        writeln!(text, "Timeout 60\nKeepAliveTimeout 30\nDocumentRoot htdocs").unwrap();
+        writeln!(text, "Timeout 60\nKeepAliveTimeout 30\nMaxKeepAliveRequests 0\nDocumentRoot htdocs").unwrap();
         text.push_str("<Directory />\n  AllowOverride None\n  Require all denied\n</Directory>\n");
         text.push_str("<Directory ${ROOT}/htdocs>\n  Require all granted\n</Directory>\n");
         text.push_str("<Directory ${APPS}>\n  Require all granted\n</Directory>\n");
