@@ -1,6 +1,6 @@
 //! Application groups: which interpreter serves a request, and that interpreters keep out of each other's way.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 
@@ -148,7 +148,7 @@ wsgi_test!(fifty_clients_in_three_interpreters_lose_nothing, |site| {
     // More threads than clients: when all threads are busy the event MPM closes idle connections.
     let server = site.threads(64).start();
     let paths = ["/one", "/two", "/three"];
-    let counts = [const { AtomicUsize::new(0) }; 3];
+    let counts = [const { AtomicU64::new(0) }; 3];
     let run = |clients: usize, each: usize| {
         std::thread::scope(|scope| {
             for client in 0..clients {
@@ -159,6 +159,7 @@ wsgi_test!(fifty_clients_in_three_interpreters_lose_nothing, |site| {
                         let which = (client + number) % 3;
                         let seen = connection.ask(&Request::get(paths[which]).keep_alive()).json();
                         assert_eq!(seen["group"] == "", which == 2);
+                        assert_eq!(seen["group"], seen["home"], "a request ran in another interpreter");
                         counts[which].fetch_add(1, Ordering::Relaxed);
                     }
                 });
@@ -170,9 +171,9 @@ wsgi_test!(fifty_clients_in_three_interpreters_lose_nothing, |site| {
     let before = resident(child);
     run(50, 400);
     let after = resident(child);
-    for (path, count) in paths.iter().zip(&counts) {
-        assert_eq!(server.get(path).json()["calls"], count.load(Ordering::Relaxed) + 1, "{path}");
-    }
+    let seen = paths.map(|path| server.get(path).json()["calls"].as_u64().unwrap());
+    let sent = counts.map(|count| count.into_inner() + 1);
+    assert_eq!(seen, sent, "calls that each interpreter counted");
     assert_eq!(server.children(), [child]);
     // Allocators and caches may still grow a little; a leak of 500 bytes per request would be 10 MB.
     assert!(after < before + 6_000_000, "resident memory grew from {before} to {after} bytes");

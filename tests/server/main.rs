@@ -14,17 +14,25 @@
 
 mod harness;
 
+// What httpd -t refuses.
+mod config_errors;
 // What an application finds in environ.
 mod environ;
-// Request bodies.
-mod input;
 // wsgi.errors, sys.stderr, logging: which log, which record.
 mod errors_log;
 // wsgi.file_wrapper.
 mod file_wrapper;
+// Request bodies.
+mod input;
 // Application groups.
 mod interpreters;
+// Starts, restarts and ends.
+mod lifecycle;
 // From URL to script.
 mod mapping;
+// Which Python, set up how.
+mod python_setup;
 // Responses, good and broken.
 mod response;
+// Scripts as modules.
+mod scripts;

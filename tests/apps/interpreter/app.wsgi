@@ -4,15 +4,19 @@ import os
 import threading
 
 calls = 0
+# The group of the first request: every later one here must name the same.
+home = None
 local = threading.local()
 
 
 def application(environ, start_response):
-    global calls
+    global calls, home
     calls += 1
+    home = environ["mod_wsgi.application_group"] if home is None else home
     local.calls = getattr(local, "calls", 0) + 1
     body = json.dumps({
         "group": environ["mod_wsgi.application_group"],
+        "home": home,
         "calls": calls,
         "thread_calls": local.calls,
         "pid": os.getpid(),

@@ -133,6 +133,12 @@ impl Server {
         look(&self.root);
     }
 
+    /// Waits until an httpd that was told to end has ended.
+    pub(crate) fn ended(mut self) {
+        let ended = within(DEADLINE, || self.child.try_wait().unwrap());
+        assert!(ended.is_some(), "httpd does not end");
+    }
+
     /// `apachectl stop`.
     pub(crate) fn stop(self, look: impl FnOnce(&Folder)) {
         self.end_with(Signal::SIGTERM, look);

@@ -182,15 +182,18 @@ impl Site {
         let threads = self.threads;
         if self.setting.mpm == Mpm::Prefork {
             let children = self.children.unwrap_or(4);
+            let limit = children * 4;
             return format!(
-                "StartServers {children}\nMinSpareServers 1\nMaxSpareServers {children}\nServerLimit {children}\nMaxRequestWorkers {children}\n"
+                "StartServers {children}\nMinSpareServers 1\nMaxSpareServers {children}\nServerLimit {limit}\nMaxRequestWorkers {children}\n"
             );
         }
         let children = self.children.unwrap_or(1);
+        // Children that finish gracefully need places of their own beside the new ones.
+        let limit = children * 4;
         let all = children * threads;
         let spare = all + threads + 1;
         format!(
-            "StartServers {children}\nServerLimit {children}\nThreadsPerChild {threads}\nThreadLimit {threads}\nMinSpareThreads 1\nMaxSpareThreads {spare}\nMaxRequestWorkers {all}\n"
+            "StartServers {children}\nServerLimit {limit}\nThreadsPerChild {threads}\nThreadLimit {threads}\nMinSpareThreads 1\nMaxSpareThreads {spare}\nMaxRequestWorkers {all}\n"
         )
     }
 }
