@@ -20,8 +20,12 @@ mod config_errors;
 mod environ;
 // wsgi.errors, sys.stderr, logging: which log, which record.
 mod errors_log;
+// conf-examples/.
+mod examples;
 // wsgi.file_wrapper.
 mod file_wrapper;
+// Flask, Django, Werkzeug, wsgiref.
+mod frameworks;
 // Request bodies.
 mod input;
 // Application groups.

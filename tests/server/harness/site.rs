@@ -26,6 +26,7 @@ pub(crate) struct Site {
     announced: Vec<String>,
     children: Option<u32>,
     threads: u32,
+    standalone: Option<&'static str>,
 }
 
 impl Site {
@@ -41,6 +42,7 @@ impl Site {
             announced: Vec::new(),
             children: None,
             threads: 8,
+            standalone: None,
         })
     }
 
@@ -112,12 +114,18 @@ impl Site {
         self
     }
 
+    /// Uses a complete configuration of `conf-examples/` instead of the harness's own; `${APP}` is the demo.
+    pub(crate) fn standalone(mut self, name: &'static str) -> Site {
+        self.standalone = Some(name);
+        self
+    }
+
     /// Starts httpd and waits until it serves.
     pub(crate) fn start(self) -> Server {
         let mut port = free_port();
         loop {
             self.write_configuration(port);
-            let mut command = self.command();
+            let mut command = self.command(port);
             // At its end httpd signals its whole process group, so it must not be ours.
             command.args(["-D", "FOREGROUND"]).process_group(0).stdin(Stdio::null());
             command.stdout(File::create(self.root.join("logs/stdout")).unwrap());
@@ -133,14 +141,34 @@ impl Site {
 
     /// Runs `httpd -t`: whether it passed and all it printed.
     pub(crate) fn test(self) -> (bool, String) {
-        self.write_configuration(free_port());
-        let Output { status, stdout, stderr } = self.command().arg("-t").output().unwrap();
+        let port = free_port();
+        self.write_configuration(port);
+        let Output { status, stdout, stderr } = self.command(port).arg("-t").output().unwrap();
         (status.success(), format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr)))
     }
 
-    fn command(&self) -> Command {
+    fn command(&self, port: u16) -> Command {
         let mut command = Command::new(&self.httpd.program);
-        command.arg("-d").arg(self.root.path()).args(["-f", "conf/httpd.conf"]);
+        command.arg("-d").arg(self.root.path());
+        match self.standalone {
+            None => command.args(["-f", "conf/httpd.conf"]),
+            Some(name) => {
+                let root = self.root.path().display();
+                let mut define = |name: &str, value: String| {
+                    command.args(["-C", &format!("Define {name} \"{value}\"")]);
+                };
+                define("MODULES", self.httpd.modules.display().to_string());
+                define("WSGI", self.httpd.wsgi.display().to_string());
+                define("RUN", format!("{root}/run"));
+                define("LOG", format!("{root}/logs/error.log"));
+                define("APP", format!("{root}/apps/demo/app.wsgi"));
+                define("PORT", port.to_string());
+                if let Some((user, _)) = &self.httpd.user {
+                    define("SERVER_USER", user.clone());
+                }
+                command.arg("-f").arg(tree().join("conf-examples").join(name))
+            }
+        };
         command
             .env_clear()
             .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
