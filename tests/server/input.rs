@@ -158,12 +158,20 @@ wsgi_test!(a_chunked_body_over_the_limit_is_an_error_while_reading, |site| {
 
 wsgi_test!(a_client_that_goes_in_mid_body_is_an_os_error, |site| {
     let server = site.app("gone_reader").conf("SetEnv demo.var ${ROOT}/var").start();
-    let mut connection = server.connect();
-    connection.send_head(&Request::post("/", bulk(1000)));
-    connection.send("half");
-    drop(connection);
-    let seen = until("the application's note", || Some(server.root.read("var/gone")).filter(|text| !text.is_empty()));
-    assert_eq!(seen, "OSError OSError");
+    for reads_on in [false, true] {
+        let mut connection = server.connect();
+        connection.send_head(&Request::post("/", bulk(1000)));
+        connection.send("half");
+        if reads_on {
+            connection.finish_sending();
+        } else {
+            drop(connection);
+        }
+        let seen =
+            until("the application's note", || Some(server.root.read("var/gone")).filter(|text| !text.is_empty()));
+        assert_eq!(seen, "OSError OSError", "reads on: {reads_on}");
+        std::fs::remove_file(server.root.join("var/gone")).unwrap();
+    }
 });
 
 wsgi_test!(what_belongs_to_a_request_raises_after_its_end, both_interpreters, |site| {

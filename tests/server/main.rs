@@ -5,7 +5,6 @@
 //! `REQUIRE_HTTPD` is set. A failed test keeps its folder and prints the path.
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stderr,

@@ -152,6 +152,9 @@ impl Response {
     }
 }
 
+/// A status line and headers: code, reason, names with values.
+type Head = (u16, String, Vec<(String, String)>);
+
 /// One connection to httpd.
 pub(crate) struct Connection {
     stream: TcpStream,
@@ -214,14 +217,14 @@ impl Connection {
             let length = length.min(self.unread.len());
             response.body = self.unread.drain(..length).collect();
         } else {
-            response.complete = self.to_end();
+            response.complete = self.read_to_end();
             response.body = std::mem::take(&mut self.unread);
         }
         Some(response)
     }
 
     /// Reads one head, interim or final.
-    pub(crate) fn head(&mut self) -> Option<(u16, String, Vec<(String, String)>)> {
+    pub(crate) fn head(&mut self) -> Option<Head> {
         let end = loop {
             if let Some(at) = find(&self.unread, b"\r\n\r\n") {
                 break at;
@@ -267,7 +270,7 @@ impl Connection {
 
     /// Everything to the end of the connection, framing and all.
     pub(crate) fn rest(&mut self) -> String {
-        self.to_end();
+        self.read_to_end();
         String::from_utf8_lossy(&std::mem::take(&mut self.unread)).into_owned()
     }
 
@@ -293,7 +296,7 @@ impl Connection {
     }
 
     /// Reads to the end of the connection; false when it ended by a reset.
-    fn to_end(&mut self) -> bool {
+    fn read_to_end(&mut self) -> bool {
         loop {
             let mut piece = [0; 65536];
             match self.stream.read(&mut piece) {

@@ -1,7 +1,7 @@
 //! httpd's error log: what a line says, and the gate that fails a test on a warning it did not announce.
 
-/// The harness's own format, set in every configuration: level, module, process, thread, virtual host, message.
-pub(crate) const FORMAT: &str = "%l %-m %P %-T %-v %M";
+/// The harness's own format, set in every configuration: level, module, process, message.
+pub(crate) const FORMAT: &str = "%l %-m %P %M";
 
 /// One record of an error log.
 #[derive(Clone, Debug)]
@@ -9,9 +9,6 @@ pub(crate) struct Line {
     /// `error`, `warn`, ...; `raw` for text that did not come through httpd's log (a process writing to descriptor 2).
     pub(crate) level: String,
     pub(crate) module: String,
-    pub(crate) pid: u32,
-    pub(crate) thread: String,
-    pub(crate) host: String,
     /// Without a leading `[script <path>]`, by which the module may tell what it was serving.
     pub(crate) message: String,
 }
@@ -23,26 +20,21 @@ impl Line {
         Line::in_own_format(text).or_else(|| Line::in_default_format(text)).unwrap_or_else(|| Line {
             level: "raw".to_owned(),
             module: String::new(),
-            pid: 0,
-            thread: String::new(),
-            host: String::new(),
             message: text.to_owned(),
         })
     }
 
     fn in_own_format(text: &str) -> Option<Line> {
-        let mut words = text.splitn(6, ' ');
+        let mut words = text.splitn(4, ' ');
         let level = words.next().filter(|word| LEVELS.contains(word) || word.starts_with("trace"))?.to_owned();
         let module = words.next()?.to_owned();
-        let pid = words.next()?.parse().ok()?;
-        let thread = words.next()?.to_owned();
-        let host = words.next()?.to_owned();
+        words.next()?.parse::<u32>().ok()?;
         let message = words.next().unwrap_or_default();
         let message = match message.strip_prefix("[script ").and_then(|rest| rest.split_once("] ")) {
             Some((_, message)) => message,
             None => message,
         };
-        Some(Line { level, module, pid, thread, host, message: message.to_owned() })
+        Some(Line { level, module, message: message.to_owned() })
     }
 
     /// What httpd writes to its standard error before it has read our `ErrorLogFormat`.
@@ -51,14 +43,7 @@ impl Line {
         let (origin, rest) = rest.split_once("] ")?;
         let (module, level) = origin.split_once(':')?;
         let message = rest.split_once("] ").map_or(rest, |(_, message)| message);
-        Some(Line {
-            level: level.to_owned(),
-            module: module.to_owned(),
-            pid: 0,
-            thread: String::new(),
-            host: String::new(),
-            message: message.to_owned(),
-        })
+        Some(Line { level: level.to_owned(), module: module.to_owned(), message: message.to_owned() })
     }
 
     /// What httpd itself says now and then, whatever the modules do: the event MPM while it ends, any MPM of a site that
