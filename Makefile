@@ -1,0 +1,77 @@
+# `make` builds mod_wsgi.so, `make run` shows it at work, `make test` runs everything.
+
+CARGO ?= cargo
+APXS ?= apxs
+PYTHON := $(or $(PYO3_PYTHON),/usr/bin/python3)
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+MODULE := $(TARGET)/release/libmod_wsgi.so
+ENVIRONMENT := .env/tests
+# Server tests mostly wait for an httpd: two per processor.
+THREADS ?= $(shell expr 2 \* $$(nproc))
+
+.PHONY: build run test lint advisories install uninstall soak bench env packages clean
+
+build: packages
+	$(CARGO) build --release
+
+# Installs what is missing, builds, and serves a page on http://127.0.0.1:8000/; with APP=/path/app.wsgi your own
+# application, with PORT=number elsewhere.
+run: build
+	APXS="$(APXS)" .ci/serve $(MODULE) $(APP)
+
+test: build env
+	REQUIRE_HTTPD=1 MOD_WSGI_SO=$(abspath $(MODULE)) RUST_TEST_THREADS=$(THREADS) $(CARGO) test --no-default-features
+
+lint: packages
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+	$(CARGO) clippy --all-targets --no-default-features -- -D warnings
+	command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny
+	$(CARGO) deny --all-features check bans licenses sources
+
+# Known vulnerabilities of the crates in use; needs the network.
+advisories:
+	$(CARGO) deny --all-features check advisories
+
+# As root, or with DESTDIR for a package. On Debian `a2enmod wsgi` follows.
+install:
+	@test -f $(MODULE) || { echo "Nothing to install: run make first." >&2; exit 1; }
+	install -D -m 644 $(MODULE) "$(DESTDIR)$$($(APXS) -q LIBEXECDIR)/mod_wsgi.so"
+	@if command -v a2enmod >/dev/null; then \
+	    folder="$(DESTDIR)$$($(APXS) -q SYSCONFDIR)/mods-available"; \
+	    install -d "$$folder"; \
+	    sed "s|@LIBEXECDIR@|$$($(APXS) -q LIBEXECDIR)|" conf-examples/debian/wsgi.load > "$$folder/wsgi.load"; \
+	    chmod 644 "$$folder/wsgi.load"; \
+	    test -e "$$folder/wsgi.conf" || install -m 644 conf-examples/debian/wsgi.conf "$$folder/wsgi.conf"; \
+	    echo "Installed. Enable it with: a2enmod wsgi"; \
+	else \
+	    echo "Installed. Load it with: LoadModule wsgi_module $$($(APXS) -q LIBEXECDIR)/mod_wsgi.so"; \
+	fi
+
+# What install made; wsgi.conf stays, it may have been edited.
+uninstall:
+	rm -f "$(DESTDIR)$$($(APXS) -q LIBEXECDIR)/mod_wsgi.so" "$(DESTDIR)$$($(APXS) -q SYSCONFDIR)/mods-available/wsgi.load"
+
+# The slow tests: a thousand graceful restarts.
+soak: build env
+	SOAK=1 REQUIRE_HTTPD=1 MOD_WSGI_SO=$(abspath $(MODULE)) $(CARGO) test --no-default-features --test server -- --nocapture soak hundred
+
+# Requests per second and processor time per request, beside C mod_wsgi and a plain C handler.
+bench: build
+	$(PYTHON) tests/bench/run.py --module $(MODULE)
+
+# Flask, Django and the rest for the framework tests.
+env: $(ENVIRONMENT)/installed
+
+$(ENVIRONMENT)/installed: tests/frameworks/requirements.txt | packages
+	rm -rf $(ENVIRONMENT)
+	$(PYTHON) -m venv $(ENVIRONMENT)
+	$(ENVIRONMENT)/bin/pip install --quiet --requirement tests/frameworks/requirements.txt
+	touch $@
+
+packages:
+	@CARGO="$(CARGO)" APXS="$(APXS)" PYO3_PYTHON="$(PYTHON)" .ci/packages
+
+clean:
+	$(CARGO) clean
+	rm -rf .env

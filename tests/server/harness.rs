@@ -1,0 +1,63 @@
+//! The one harness of the server tests: starts an Apache with a few lines of configuration on a free port, waits for it,
+//! gates its error log and ends what it started.
+//!
+//! A test is written once with [`wsgi_test!`] and run for every mode (and, where it says so, every MPM or both kinds of
+//! interpreter). Nothing here knows about WSGI applications beyond where they lie; nothing sleeps for a fixed time.
+
+pub(crate) mod client;
+pub(crate) mod folder;
+pub(crate) mod httpd;
+pub(crate) mod log;
+pub(crate) mod server;
+pub(crate) mod setting;
+pub(crate) mod site;
+pub(crate) mod wait;
+
+pub(crate) use client::{Request, Response};
+pub(crate) use server::Server;
+pub(crate) use setting::{Interpreter, Mpm, Setting};
+pub(crate) use site::Site;
+pub(crate) use wait::until;
+
+/// Declares a server test: its name, how often it runs, and a body that gets a [`Site`] to configure and start.
+///
+/// `usual` (default) is the event MPM and the default interpreter; `every_mpm` repeats the body under event, worker and
+/// prefork; `both_interpreters` repeats it in a sub-interpreter and in the main one. A new mode is a new line in each arm.
+macro_rules! wsgi_test {
+    ($name:ident, |$site:ident| $body:block) => {
+        wsgi_test!($name, usual, |$site| $body);
+    };
+    ($name:ident, usual, |$site:ident| $body:block) => {
+        wsgi_test!(@settings $name, |$site| $body, {
+            embedded: $crate::harness::Setting::EMBEDDED,
+        });
+    };
+    ($name:ident, every_mpm, |$site:ident| $body:block) => {
+        wsgi_test!(@settings $name, |$site| $body, {
+            embedded_event: $crate::harness::Setting::EMBEDDED,
+            embedded_worker: $crate::harness::Setting::EMBEDDED.under($crate::harness::Mpm::Worker),
+            embedded_prefork: $crate::harness::Setting::EMBEDDED.under($crate::harness::Mpm::Prefork),
+        });
+    };
+    ($name:ident, both_interpreters, |$site:ident| $body:block) => {
+        wsgi_test!(@settings $name, |$site| $body, {
+            embedded_sub: $crate::harness::Setting::EMBEDDED,
+            embedded_main: $crate::harness::Setting::EMBEDDED.in_main(),
+        });
+    };
+    (@settings $name:ident, |$site:ident| $body:block, { $($setting:ident: $value:expr,)+ }) => {
+        fn $name($site: $crate::harness::Site) $body
+        mod $name {
+            $(
+                #[test]
+                fn $setting() {
+                    let name = concat!(stringify!($name), "-", stringify!($setting));
+                    if let Some(site) = $crate::harness::Site::new(name, $value) {
+                        super::$name(site);
+                    }
+                }
+            )+
+        }
+    };
+}
+pub(crate) use wsgi_test;

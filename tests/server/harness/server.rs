@@ -1,0 +1,192 @@
+//! A running httpd: asking it, reading its logs, restarting and ending it.
+
+use std::fs;
+use std::process::Child;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::client::{Connection, Request, Response};
+use super::folder::Folder;
+use super::log::{Line, complaints};
+use super::wait::{DEADLINE, until, within};
+
+/// What each MPM says when it begins to serve, at start and after every restart.
+const SERVING: &str = "resuming normal operations";
+
+/// An httpd that serves, until dropped; then the log gate judges.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) root: Folder,
+    pub(crate) port: u16,
+    announced: Mutex<Vec<String>>,
+    logs: Mutex<Vec<String>>,
+}
+
+impl Server {
+    /// Waits until a just started httpd serves; what it wrote if it ended instead.
+    pub(crate) fn wait_for(mut child: Child, root: &Folder) -> Result<Child, String> {
+        let served = until("httpd to serve or to end", || {
+            if root.read("logs/error.log").contains(SERVING) {
+                return Some(true);
+            }
+            child.try_wait().unwrap().map(|_| false)
+        });
+        if served { Ok(child) } else { Err(format!("{}{}", root.read("logs/stderr"), root.read("logs/error.log"))) }
+    }
+
+    pub(crate) fn new(child: Child, root: Folder, port: u16, announced: Vec<String>) -> Server {
+        let logs = vec!["logs/stderr".to_owned(), "logs/error.log".to_owned()];
+        Server { child, root, port, announced: Mutex::new(announced), logs: Mutex::new(logs) }
+    }
+
+    /// Opens a connection.
+    pub(crate) fn connect(&self) -> Connection {
+        Connection::open(self.port)
+    }
+
+    /// Sends one request on a connection of its own.
+    pub(crate) fn ask(&self, request: &Request) -> Response {
+        self.connect().ask(request)
+    }
+
+    pub(crate) fn get(&self, target: &str) -> Response {
+        self.ask(&Request::get(target))
+    }
+
+    pub(crate) fn post(&self, target: &str, body: impl AsRef<[u8]>) -> Response {
+        self.ask(&Request::post(target, body))
+    }
+
+    /// Announces a line of level warn or worse by a part of it; it must be in the log at the end.
+    pub(crate) fn expect_log(&self, text: &str) {
+        self.announced.lock().unwrap().push(text.to_owned());
+    }
+
+    /// Waits for a line with this part in the main error log, and announces it.
+    pub(crate) fn wait_log(&self, text: &str) -> Line {
+        self.expect_log(text);
+        until(&format!("a log line with {text:?}"), || self.log().into_iter().find(|line| line.message.contains(text)))
+    }
+
+    /// Makes another error log of this site (below its root) pass the gate, too.
+    pub(crate) fn gate_also(&self, path: &str) {
+        self.logs.lock().unwrap().push(path.to_owned());
+    }
+
+    /// The main error log so far.
+    pub(crate) fn log(&self) -> Vec<Line> {
+        self.log_at("logs/error.log")
+    }
+
+    pub(crate) fn log_at(&self, path: &str) -> Vec<Line> {
+        self.root.read(path).lines().map(Line::parse).collect()
+    }
+
+    /// The messages of the main error log, one per line.
+    pub(crate) fn log_text(&self) -> String {
+        self.log().into_iter().map(|line| line.message + "\n").collect()
+    }
+
+    /// httpd's parent process.
+    pub(crate) fn parent(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// httpd's child processes at this moment.
+    pub(crate) fn children(&self) -> Vec<u32> {
+        children_of(self.parent())
+    }
+
+    /// Sends a signal to httpd's parent.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(pid(self.parent()), signal).unwrap();
+    }
+
+    /// `apachectl graceful`, and waits until the new configuration serves.
+    pub(crate) fn graceful(&self) {
+        self.again(Signal::SIGUSR1);
+    }
+
+    /// `apachectl restart`, and waits until the new configuration serves.
+    pub(crate) fn restart(&self) {
+        self.again(Signal::SIGHUP);
+    }
+
+    fn again(&self, signal: Signal) {
+        let before = self.times_served();
+        self.signal(signal);
+        until("httpd to serve again", || (self.times_served() > before).then_some(()));
+    }
+
+    fn times_served(&self) -> usize {
+        self.root.read("logs/error.log").matches(SERVING).count()
+    }
+
+    /// Ends httpd with a signal and waits; the gate judges, then `look` sees what is left.
+    pub(crate) fn end_with(mut self, signal: Signal, look: impl FnOnce(&Folder)) {
+        self.signal(signal);
+        let ended = within(DEADLINE, || self.child.try_wait().unwrap());
+        assert!(ended.is_some(), "httpd does not end after {signal}");
+        look(&self.root);
+    }
+
+    /// Waits until an httpd that was told to end has ended.
+    pub(crate) fn ended(mut self) {
+        let ended = within(DEADLINE, || self.child.try_wait().unwrap());
+        assert!(ended.is_some(), "httpd does not end");
+    }
+
+    /// `apachectl stop`.
+    pub(crate) fn stop(self, look: impl FnOnce(&Folder)) {
+        self.end_with(Signal::SIGTERM, look);
+    }
+
+    /// Ends httpd if it still runs: TERM, then KILL for it and its children, by pid.
+    fn end(&mut self) -> Result<(), String> {
+        if matches!(self.child.try_wait(), Ok(Some(_))) {
+            return Ok(());
+        }
+        self.signal(Signal::SIGTERM);
+        if within(Duration::from_secs(30), || self.child.try_wait().unwrap()).is_some() {
+            return Ok(());
+        }
+        for id in self.children().into_iter().chain([self.parent()]) {
+            // It may have ended by itself meanwhile.
+            let _ = kill(pid(id), Signal::SIGKILL);
+        }
+        drop(self.child.wait());
+        Err("httpd did not end within 30 s after SIGTERM and was killed".to_owned())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let ended = self.end();
+        if std::thread::panicking() {
+            eprintln!("---- the end of the error log\n{}", tail(&self.root.read("logs/error.log")));
+            return;
+        }
+        let lines: Vec<Line> = self.logs.lock().unwrap().iter().flat_map(|path| self.log_at(path)).collect();
+        let mut found = complaints(&lines, &self.announced.lock().unwrap());
+        found.extend(ended.err());
+        assert!(found.is_empty(), "the log gate:\n  {}", found.join("\n  "));
+    }
+}
+
+fn tail(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(40)..].join("\n")
+}
+
+fn pid(id: u32) -> Pid {
+    Pid::from_raw(i32::try_from(id).unwrap())
+}
+
+/// The direct children of a process.
+pub(crate) fn children_of(id: u32) -> Vec<u32> {
+    let text = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+    text.split_whitespace().map(|word| word.parse().unwrap()).collect()
+}

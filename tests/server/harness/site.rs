@@ -1,0 +1,232 @@
+//! A site before it is started: applications laid out in a folder and the lines of configuration a test adds.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Output, Stdio};
+
+use super::folder::{self, Folder};
+use super::httpd::{Httpd, tree};
+use super::log;
+use super::{Mpm, Server, Setting};
+
+/// Modules that nearly every site loads; a test asks for others with [`Site::load`].
+const MODULES: [&str; 10] =
+    ["unixd", "log_config", "authn_core", "authz_core", "authz_host", "mime", "dir", "alias", "env", "setenvif"];
+
+/// What a test configures. `${ROOT}`, `${APPS}`, `${PORT}` and `${TREE}` are defined for its lines.
+pub(crate) struct Site {
+    pub(crate) setting: Setting,
+    pub(crate) httpd: &'static Httpd,
+    pub(crate) root: Folder,
+    load: String,
+    lines: String,
+    environment: Vec<(String, String)>,
+    announced: Vec<String>,
+    children: Option<u32>,
+    threads: u32,
+    standalone: Option<&'static str>,
+}
+
+impl Site {
+    /// None where there is no httpd to start.
+    pub(crate) fn new(name: &str, setting: Setting) -> Option<Site> {
+        Some(Site {
+            setting,
+            httpd: Httpd::find()?,
+            root: Folder::new(name),
+            load: String::new(),
+            lines: String::new(),
+            environment: Vec::new(),
+            announced: Vec::new(),
+            children: None,
+            threads: 8,
+            standalone: None,
+        })
+    }
+
+    /// Puts `tests/apps/<name>` at the root of the site.
+    pub(crate) fn app(self, name: &str) -> Site {
+        self.mount("/", name)
+    }
+
+    /// Puts `tests/apps/<name>` at `url`.
+    pub(crate) fn mount(self, url: &str, name: &str) -> Site {
+        self.mount_with(url, name, "")
+    }
+
+    /// As [`Site::mount`], with options of `WSGIScriptAlias`.
+    pub(crate) fn mount_with(self, url: &str, name: &str, options: &str) -> Site {
+        let line = format!("WSGIScriptAlias {url} ${{APPS}}/{name}/app.wsgi {options}");
+        self.files(name).conf(&line)
+    }
+
+    /// Copies `tests/apps/<name>` to `${APPS}/<name>` without a mount.
+    pub(crate) fn files(self, name: &str) -> Site {
+        folder::copy(&tree().join("tests/apps").join(name), &self.root.join("apps").join(name));
+        self
+    }
+
+    /// Writes a file below the site's root.
+    pub(crate) fn file(self, path: &str, content: impl AsRef<[u8]>) -> Site {
+        self.root.write(path, content);
+        self
+    }
+
+    /// Adds lines to the configuration.
+    pub(crate) fn conf(mut self, lines: &str) -> Site {
+        self.lines.push_str(lines);
+        self.lines.push('\n');
+        self
+    }
+
+    /// Loads more of httpd's modules, named as in `rewrite`.
+    pub(crate) fn load(mut self, names: &[&str]) -> Site {
+        for name in names {
+            let line = self.httpd.load(name);
+            self.load.push_str(&line);
+        }
+        self
+    }
+
+    /// Sets a variable in httpd's own environment.
+    pub(crate) fn variable(mut self, name: &str, value: &str) -> Site {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Announces a line of the log of level warn or worse, by a part of it; it must come.
+    pub(crate) fn expect_log(mut self, text: &str) -> Site {
+        self.announced.push(text.to_owned());
+        self
+    }
+
+    /// Number of child processes (default: 1, and 4 under prefork).
+    pub(crate) fn children(mut self, number: u32) -> Site {
+        self.children = Some(number);
+        self
+    }
+
+    /// Threads of each child (default: 8; prefork has one).
+    pub(crate) fn threads(mut self, number: u32) -> Site {
+        self.threads = number;
+        self
+    }
+
+    /// Uses a complete configuration of `conf-examples/` instead of the harness's own; `${APP}` is the demo.
+    pub(crate) fn standalone(mut self, name: &'static str) -> Site {
+        self.standalone = Some(name);
+        self
+    }
+
+    /// Starts httpd and waits until it serves.
+    pub(crate) fn start(self) -> Server {
+        let mut port = free_port();
+        loop {
+            self.write_configuration(port);
+            let mut command = self.command(port);
+            // At its end httpd signals its whole process group, so it must not be ours.
+            command.args(["-D", "FOREGROUND"]).process_group(0).stdin(Stdio::null());
+            command.stdout(File::create(self.root.join("logs/stdout")).unwrap());
+            command.stderr(File::create(self.root.join("logs/stderr")).unwrap());
+            let child = command.spawn().unwrap();
+            match Server::wait_for(child, &self.root) {
+                Ok(child) => return Server::new(child, self.root, port, self.announced),
+                Err(text) if text.contains("Address already in use") => port = free_port(),
+                Err(text) => panic!("httpd did not start:\n{text}"),
+            }
+        }
+    }
+
+    /// Runs `httpd -t`: whether it passed and all it printed.
+    pub(crate) fn test(self) -> (bool, String) {
+        let port = free_port();
+        self.write_configuration(port);
+        let Output { status, stdout, stderr } = self.command(port).arg("-t").output().unwrap();
+        (status.success(), format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr)))
+    }
+
+    fn command(&self, port: u16) -> Command {
+        let mut command = Command::new(&self.httpd.program);
+        command.arg("-d").arg(self.root.path());
+        match self.standalone {
+            None => command.args(["-f", "conf/httpd.conf"]),
+            Some(name) => {
+                let root = self.root.path().display();
+                let mut define = |name: &str, value: String| {
+                    command.args(["-C", &format!("Define {name} \"{value}\"")]);
+                };
+                define("MODULES", self.httpd.modules.display().to_string());
+                define("WSGI", self.httpd.wsgi.display().to_string());
+                define("RUN", format!("{root}/run"));
+                define("LOG", format!("{root}/logs/error.log"));
+                define("APP", format!("{root}/apps/demo/app.wsgi"));
+                define("PORT", port.to_string());
+                if let Some((user, _)) = &self.httpd.user {
+                    define("SERVER_USER", user.clone());
+                }
+                command.arg("-f").arg(tree().join("conf-examples").join(name))
+            }
+        };
+        command
+            .env_clear()
+            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("LANG", "C");
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    fn write_configuration(&self, port: u16) {
+        let mut text = String::new();
+        let root = self.root.path().display();
+        writeln!(text, "Define ROOT {root}\nDefine APPS {root}/apps\nDefine PORT {port}").unwrap();
+        writeln!(text, "Define TREE {}", tree().display()).unwrap();
+        writeln!(text, "ServerRoot {root}\nServerName localhost\nListen 127.0.0.1:{port}").unwrap();
+        writeln!(text, "PidFile run/httpd.pid\nDefaultRuntimeDir run\nErrorLog logs/error.log").unwrap();
+        writeln!(text, "ErrorLogFormat \"{}\"\nLogLevel info", log::FORMAT).unwrap();
+        text.push_str(&self.httpd.load(&format!("mpm_{}", self.setting.mpm.name())));
+        for name in MODULES {
+            text.push_str(&self.httpd.load(name));
+        }
+        text.push_str(&self.load);
+        if let Some((user, group)) = &self.httpd.user {
+            writeln!(text, "User {user}\nGroup {group}").unwrap();
+        }
+        text.push_str(&self.processes());
+        self.root.write("conf/mime.types", "text/html html\ntext/plain txt\ntext/css css\n");
+        writeln!(text, "TypesConfig conf/mime.types").unwrap();
+        writeln!(text, "Timeout 60\nKeepAliveTimeout 30\nMaxKeepAliveRequests 0\nDocumentRoot htdocs").unwrap();
+        text.push_str("<Directory />\n  AllowOverride None\n  Require all denied\n</Directory>\n");
+        text.push_str("<Directory ${ROOT}/htdocs>\n  Require all granted\n</Directory>\n");
+        text.push_str("<Directory ${APPS}>\n  Require all granted\n</Directory>\n");
+        writeln!(text, "LoadModule wsgi_module \"{}\"", self.httpd.wsgi.display()).unwrap();
+        text.push_str(&self.setting.lines());
+        text.push_str(&self.lines);
+        self.root.write("conf/httpd.conf", text);
+    }
+
+    fn processes(&self) -> String {
+        let threads = self.threads;
+        if self.setting.mpm == Mpm::Prefork {
+            let children = self.children.unwrap_or(4);
+            let limit = children * 4;
+            return format!(
+                "StartServers {children}\nMinSpareServers 1\nMaxSpareServers {children}\nServerLimit {limit}\nMaxRequestWorkers {children}\n"
+            );
+        }
+        let children = self.children.unwrap_or(1);
+        // Children that finish gracefully need places of their own beside the new ones.
+        let limit = children * 4;
+        let all = children * threads;
+        let spare = all + threads + 1;
+        format!(
+            "StartServers {children}\nServerLimit {limit}\nThreadsPerChild {threads}\nThreadLimit {threads}\nMinSpareThreads 1\nMaxSpareThreads {spare}\nMaxRequestWorkers {all}\n"
+        )
+    }
+}
+
+/// A port of the loopback interface that the kernel says is free; if somebody is quicker, `start` takes another.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
