@@ -29,8 +29,6 @@ impl Answer {
     pub(crate) const OK: Answer = Answer(raw::OK as c_int);
     /// Not ours; the next module's turn.
     pub(crate) const DECLINED: Answer = Answer(raw::DECLINED);
-    /// The response is complete: no later phase, no error document.
-    pub(crate) const DONE: Answer = Answer(raw::DONE);
 
     /// httpd has sent its own response while it refused the body ("cleanly passed through", http_protocol.h).
     pub(super) const ANSWERED: Answer = Answer(raw::AP_FILTER_ERROR);
@@ -38,11 +36,6 @@ impl Answer {
     /// Ends the request with this status and httpd's error document for it.
     pub(crate) fn status(status: u16) -> Answer {
         Answer(c_int::from(status))
-    }
-
-    /// As httpd gave it, say from `Request::discard_body`.
-    pub(super) const fn from_raw(answer: c_int) -> Answer {
-        Answer(answer)
     }
 
     pub(super) const fn into_raw(self) -> c_int {
@@ -163,7 +156,6 @@ mod tests {
         assert_eq!(Answer::ANSWER.into_raw(), 500);
         assert_eq!(Started::ANSWER.into_raw(), 500);
         assert_eq!(Answer::DECLINED.into_raw(), -1);
-        assert_eq!(Answer::DONE.into_raw(), -2);
     }
 
     #[test]

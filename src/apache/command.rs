@@ -3,9 +3,8 @@
 //! All are RAW_ARGS: httpd hands over the rest of the line and the room `config` splits it. Runs in the single-threaded parent while it reads
 //! its configuration, and on a request's thread for `.htaccess`, where the servers' records are shared and so closed.
 
-use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::marker::PhantomData;
-use std::ops::BitOr;
 use std::ptr::{self, NonNull};
 
 use super::boundary::boundary;
@@ -33,29 +32,6 @@ impl Overrides {
     /// Wherever one of both allows.
     pub(crate) const fn or(self, other: Overrides) -> Overrides {
         Overrides(self.0 | other.0)
-    }
-}
-
-/// Where a directive must not stand (`Command::check_context`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Places(c_uint);
-
-impl Places {
-    pub(crate) const VIRTUAL_HOST: Places = Places(raw::NOT_IN_VIRTUALHOST);
-    pub(crate) const LIMIT: Places = Places(raw::NOT_IN_LIMIT);
-    pub(crate) const DIRECTORY: Places = Places(raw::NOT_IN_DIRECTORY);
-    pub(crate) const LOCATION: Places = Places(raw::NOT_IN_LOCATION);
-    pub(crate) const FILES: Places = Places(raw::NOT_IN_FILES);
-    pub(crate) const HTACCESS: Places = Places(raw::NOT_IN_HTACCESS);
-    /// Anywhere but in the main server, outside all sections.
-    pub(crate) const NOT_MAIN: Places = Places(raw::GLOBAL_ONLY);
-}
-
-impl BitOr for Places {
-    type Output = Places;
-
-    fn bitor(self, other: Places) -> Places {
-        Places(self.0 | other.0)
     }
 }
 
@@ -193,20 +169,9 @@ impl<'c> Command<'c> {
         unsafe { bytes(path) }
     }
 
-    /// The name of the section directly around it, say `<VirtualHost`.
-    pub(crate) fn section_name(&self) -> Option<&[u8]> {
-        let directive = self.directive()?;
-        // SAFETY: httpd's configuration tree, alive for the call.
-        let parent = NonNull::new(unsafe { (*directive.as_ptr()).parent })?;
-        // SAFETY: as above.
-        let name = unsafe { (*parent.as_ptr()).directive };
-        // SAFETY: NUL-terminated in the tree.
-        unsafe { bytes(name) }
-    }
-
     /// File and line it was read from.
     pub(crate) fn origin(&self) -> Option<(&[u8], u32)> {
-        let directive = self.directive()?;
+        let directive = NonNull::new(field!(self.directive))?;
         // SAFETY: httpd's configuration tree, alive for the call.
         let file = unsafe { (*directive.as_ptr()).filename };
         // SAFETY: NUL-terminated in the tree.
@@ -216,38 +181,16 @@ impl<'c> Command<'c> {
         Some((file, u32::try_from(line).ok()?))
     }
 
-    fn directive(&self) -> Option<NonNull<raw::ap_directive_t>> {
-        NonNull::new(field!(self.directive))
-    }
-
     /// In a `.htaccess` file, so read for one request on its thread?
     pub(crate) fn is_htaccess(&self) -> bool {
-        // httpd's own test in ap_check_cmd_context; such a file's settings go with its request.
-        self.check_context(Places::HTACCESS).is_err()
+        // SAFETY: httpd lends a live record for the call, which this only reads.
+        let refusal = unsafe { raw::ap_check_cmd_context(self.raw.as_ptr(), raw::NOT_IN_HTACCESS) };
+        !refusal.is_null()
     }
 
     /// Inside `<Limit>` or `<LimitExcept>`?
     pub(crate) fn is_limited(&self) -> bool {
         field!(self.limited) != -1
-    }
-
-    /// Which overrides hold here.
-    pub(crate) fn allows(&self, overrides: Overrides) -> bool {
-        field!(self.override_) & overrides.0 != 0
-    }
-
-    /// Refuses the places named.
-    ///
-    /// # Errors
-    /// httpd's sentence.
-    pub(crate) fn check_context(&self, forbidden: Places) -> Result<(), String> {
-        // SAFETY: httpd lends a live record for the call, which this only reads.
-        let refusal = unsafe { raw::ap_check_cmd_context(self.raw.as_ptr(), forbidden.0) };
-        // SAFETY: NULL or NUL-terminated in the directive's pool.
-        match unsafe { bytes(refusal) } {
-            None => Ok(()),
-            Some(refusal) => Err(String::from_utf8_lossy(refusal).into_owned()),
-        }
     }
 
     /// Our records to write into: of the directory (at a server's top level: of all in it), and of the server. The server's is closed

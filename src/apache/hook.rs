@@ -1,7 +1,7 @@
 //! Registers plain functions for httpd's hooks; each runs inside a panic boundary with its arguments lent for the call.
 //!
-//! Called from `Module::register`, in the parent, at each load of the module. Start-up hooks run in the parent (and post_config twice), `child_init` and
-//! `child_stopping` on a child's main thread, the rest on the request's thread. httpd keeps the order of hooks by module names.
+//! Called from `Module::register`, in the parent, at each load of the module. Start-up hooks run in the parent (and
+//! post_config twice), `child_init` on a child's main thread, the rest on the request's thread. httpd keeps the order of hooks by module names.
 
 use std::ffi::{CStr, c_char, c_int};
 use std::ptr;
@@ -59,7 +59,6 @@ impl Place {
 
     pub(crate) const FIRST: Place = Place::at(raw::APR_HOOK_FIRST as c_int);
     pub(crate) const MIDDLE: Place = Place::at(raw::APR_HOOK_MIDDLE as c_int);
-    pub(crate) const LAST: Place = Place::at(raw::APR_HOOK_LAST as c_int);
 
     /// Behind these, where they are loaded.
     pub(crate) const fn after<const N: usize>(self, names: &'static Names<N>) -> Place {
@@ -73,39 +72,14 @@ impl Place {
 }
 
 /// The pools of a start-up hook.
-#[derive(Clone, Copy)]
 pub(crate) struct Pools<'c> {
     /// Lives as long as this configuration.
     pub(crate) config: Pool<'c>,
-    /// Lives as long as the logs that this configuration opens.
-    pub(crate) log: Pool<'c>,
-    /// Gone once httpd has started.
-    pub(crate) temp: Pool<'c>,
-}
-
-impl<'c> Pools<'c> {
-    /// # Safety
-    /// * Each is NULL or lives for `'c`, used by this thread only.
-    unsafe fn from_raw(
-        config: *mut raw::apr_pool_t,
-        log: *mut raw::apr_pool_t,
-        temp: *mut raw::apr_pool_t,
-    ) -> Option<Pools<'c>> {
-        // SAFETY: this function's contract.
-        let config = unsafe { Pool::from_raw(config) };
-        // SAFETY: this function's contract.
-        let log = unsafe { Pool::from_raw(log) };
-        // SAFETY: this function's contract.
-        let temp = unsafe { Pool::from_raw(temp) };
-        Some(Pools { config: config?, log: log?, temp: temp? })
-    }
 }
 
 /// What a start-up hook gets.
 pub(crate) struct Startup<'c> {
     pub(crate) pools: Pools<'c>,
-    /// The main server.
-    pub(crate) server: Server<'c>,
 }
 
 macro_rules! request_hooks {
@@ -128,12 +102,6 @@ macro_rules! request_hooks {
 request_hooks! {
     /// From URL to file name: the first that answers OK decides.
     translate_name on_translate_name ap_hook_translate_name;
-    /// From file name to what is there (the directory walk).
-    map_to_storage on_map_to_storage ap_hook_map_to_storage;
-    /// Which type and handler: the first that answers OK decides.
-    type_checker on_type_checker ap_hook_type_checker;
-    /// Last changes before the handler; all run.
-    fixups on_fixups ap_hook_fixups;
     /// Makes the response: the first that does not decline.
     handler on_handler ap_hook_handler;
 }
@@ -166,34 +134,17 @@ unsafe fn serve<F: Fn(&mut Request<'_>) -> Answer + ByType>(
     unsafe { Request::lend(request, serve) }.unwrap_or(Answer::ANSWER)
 }
 
-/// After each request, in the order of the modules' names; nothing it does can change the response.
-pub(crate) fn log_transaction<F: Fn(&mut Request<'_>) + ByType>(_f: F, place: Place) {
-    unsafe extern "C" fn on_log_transaction<F: Fn(&mut Request<'_>) + ByType>(request: *mut raw::request_rec) -> c_int {
-        boundary("log_transaction", || {
-            // SAFETY: a value of `F` was given to register this.
-            let f = unsafe { by_type::<F>() };
-            // SAFETY: httpd lends a live request for the call.
-            let _: Option<()> = unsafe { Request::lend(request, |request| f(request)) };
-        });
-        Answer::DECLINED.into_raw()
-    }
-    // SAFETY: httpd copies all but the lists of names, which are static (`Place`).
-    unsafe { raw::ap_hook_log_transaction(Some(on_log_transaction::<F>), place.after, place.before, place.order) };
-}
-
 /// Before the configuration is read. In the parent, for both readings at start and again at each restart.
-pub(crate) fn pre_config<F: Fn(&Pools<'_>) -> Started + ByType>(_f: F, place: Place) {
-    unsafe extern "C" fn on_pre_config<F: Fn(&Pools<'_>) -> Started + ByType>(
-        config: *mut raw::apr_pool_t,
-        log: *mut raw::apr_pool_t,
-        temp: *mut raw::apr_pool_t,
+pub(super) fn pre_config<F: Fn() -> Started + ByType>(_f: F, place: Place) {
+    unsafe extern "C" fn on_pre_config<F: Fn() -> Started + ByType>(
+        _config: *mut raw::apr_pool_t,
+        _log: *mut raw::apr_pool_t,
+        _temp: *mut raw::apr_pool_t,
     ) -> c_int {
         boundary("pre_config", || {
-            // SAFETY: httpd lends live pools for the call, on the parent's only thread.
-            let pools = unsafe { Pools::from_raw(config, log, temp) };
             // SAFETY: a value of `F` was given to register this.
             let f = unsafe { by_type::<F>() };
-            pools.map_or(Started::Refused, |pools| f(&pools))
+            f()
         })
         .into_raw()
     }
@@ -201,73 +152,31 @@ pub(crate) fn pre_config<F: Fn(&Pools<'_>) -> Started + ByType>(_f: F, place: Pl
     unsafe { raw::ap_hook_pre_config(Some(on_pre_config::<F>), place.after, place.before, place.order) };
 }
 
-macro_rules! startup_hooks {
-    ($($(#[$doc:meta])* $name:ident $entry:ident $register:ident $prepare:expr;)*) => {$(
-        $(#[$doc])*
-        pub(crate) fn $name<F: Fn(&Startup<'_>) -> Started + ByType>(_f: F, place: Place) {
-            unsafe extern "C" fn $entry<F: Fn(&Startup<'_>) -> Started + ByType>(
-                config: *mut raw::apr_pool_t,
-                log: *mut raw::apr_pool_t,
-                temp: *mut raw::apr_pool_t,
-                server: *mut raw::server_rec,
-            ) -> c_int {
-                boundary(stringify!($name), || {
-                    // SAFETY: httpd lends live pools for the call, on the parent's only thread.
-                    let pools = unsafe { Pools::from_raw(config, log, temp) };
-                    // SAFETY: httpd lends the main server for the call.
-                    let server = unsafe { Server::from_raw(server) };
-                    // SAFETY: a value of `F` was given to register this.
-                    let f = unsafe { by_type::<F>() };
-                    match (pools, server) {
-                        (Some(pools), Some(server)) => {
-                            let startup = Startup { pools, server };
-                            $prepare(&startup);
-                            f(&startup)
-                        }
-                        _ => Started::Refused,
-                    }
-                })
-                .into_raw()
-            }
-            // SAFETY: httpd copies all but the lists of names, which are static (`Place`).
-            unsafe { raw::$register(Some($entry::<F>), place.after, place.before, place.order) };
-        }
-    )*};
-}
-
-startup_hooks! {
-    /// Once the configuration is read: is it whole? Messages still go to the terminal.
-    check_config on_check_config ap_hook_check_config |_: &Startup<'_>| ();
-    /// When the logs are opened.
-    open_logs on_open_logs ap_hook_open_logs |_: &Startup<'_>| ();
-    /// With logs open, before children start: twice at start (`server::main_state` tells), once at each restart.
-    /// From here on `log_main` writes to the main server.
-    post_config on_post_config ap_hook_post_config serve_main;
-}
-
-/// `log_main` writes to this start-up's main server until its configuration goes.
-fn serve_main(startup: &Startup<'_>) {
-    log::remember_main(startup.server);
-    startup.pools.config.on_cleanup(log::forget_main);
-}
-
-/// `httpd -t`, behind the configuration: may print what it makes of it.
-pub(crate) fn test_config<F: Fn(&Server<'_>) + ByType>(_f: F, place: Place) {
-    unsafe extern "C" fn on_test_config<F: Fn(&Server<'_>) + ByType>(
-        _config: *mut raw::apr_pool_t,
+/// With logs open, before children start: twice at start (`server::main_state` tells), once at each restart.
+/// From here on `log_main` writes to the main server.
+pub(crate) fn post_config<F: Fn(&Startup<'_>) -> Started + ByType>(_f: F, place: Place) {
+    unsafe extern "C" fn on_post_config<F: Fn(&Startup<'_>) -> Started + ByType>(
+        config: *mut raw::apr_pool_t,
+        _log: *mut raw::apr_pool_t,
+        _temp: *mut raw::apr_pool_t,
         server: *mut raw::server_rec,
-    ) {
-        boundary("test_config", || {
+    ) -> c_int {
+        boundary("post_config", || {
+            // SAFETY: httpd lends a live pool for the call, on the parent's only thread.
+            let config = unsafe { Pool::from_raw(config) };
+            // SAFETY: httpd lends the main server for the call.
+            let server = unsafe { Server::from_raw(server) };
             // SAFETY: a value of `F` was given to register this.
             let f = unsafe { by_type::<F>() };
-            // SAFETY: httpd lends the main server for the call.
-            if let Some(server) = unsafe { Server::from_raw(server) } {
-                f(&server);
-            }
-        });
+            let (Some(config), Some(server)) = (config, server) else { return Started::Refused };
+            log::remember_main(server);
+            config.on_cleanup(log::forget_main);
+            f(&Startup { pools: Pools { config } })
+        })
+        .into_raw()
     }
     // SAFETY: httpd copies all but the lists of names, which are static (`Place`).
-    unsafe { raw::ap_hook_test_config(Some(on_test_config::<F>), place.after, place.before, place.order) };
+    unsafe { raw::ap_hook_post_config(Some(on_post_config::<F>), place.after, place.before, place.order) };
 }
 
 /// A child begins, before it serves: its pool, whose clean-ups are the child's end, and the main server. From here on panics are
@@ -293,17 +202,4 @@ pub(crate) fn child_init<F: Fn(Pool<'_>, &Server<'_>) + ByType>(_f: F, place: Pl
     }
     // SAFETY: httpd copies all but the lists of names, which are static (`Place`).
     unsafe { raw::ap_hook_child_init(Some(on_child_init::<F>), place.after, place.before, place.order) };
-}
-
-/// A child is told to stop; `true`: gracefully, requests in flight go on.
-pub(crate) fn child_stopping<F: Fn(bool) + ByType>(_f: F, place: Place) {
-    unsafe extern "C" fn on_child_stopping<F: Fn(bool) + ByType>(_child: *mut raw::apr_pool_t, graceful: c_int) {
-        boundary("child_stopping", || {
-            // SAFETY: a value of `F` was given to register this.
-            let f = unsafe { by_type::<F>() };
-            f(graceful != 0);
-        });
-    }
-    // SAFETY: httpd copies all but the lists of names, which are static (`Place`).
-    unsafe { raw::ap_hook_child_stopping(Some(on_child_stopping::<F>), place.after, place.before, place.order) };
 }

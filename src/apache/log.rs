@@ -1,4 +1,4 @@
-//! httpd's error log, under our module's tag: to a request's log, a server's, the main server's, or the start-up log.
+//! httpd's error log, under our module's tag: to a request's log, the main server's, or the start-up log.
 //!
 //! The level is tested before anything is formatted, and the text goes in as data, never as a format. httpd has room for 8 KiB in
 //! one line, prefix and escapes counted, and cuts what is more, so a longer text becomes several records. httpd itself escapes
@@ -15,23 +15,16 @@ use crate::bindings as raw;
 
 /// httpd's levels; a lower number is worse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(i32)]
 pub(crate) enum Level {
-    Emerg,
-    Alert,
-    Crit,
-    Err,
-    Warning,
-    Notice,
-    Info,
-    Debug,
-    Trace1,
-    Trace2,
-    Trace3,
-    Trace4,
-    Trace5,
-    Trace6,
-    Trace7,
-    Trace8,
+    Emerg = raw::APLOG_EMERG as c_int,
+    Crit = raw::APLOG_CRIT as c_int,
+    Err = raw::APLOG_ERR as c_int,
+    Warning = raw::APLOG_WARNING as c_int,
+    Notice = raw::APLOG_NOTICE as c_int,
+    Info = raw::APLOG_INFO as c_int,
+    Debug = raw::APLOG_DEBUG as c_int,
+    Trace1 = raw::APLOG_TRACE1 as c_int,
 }
 
 impl Level {
@@ -47,6 +40,7 @@ impl Level {
 
 /// Where a record goes.
 #[derive(Clone, Copy)]
+#[cfg_attr(test, expect(dead_code, reason = "httpd reads it, which is not there in unit tests"))]
 enum Target {
     Request(*const raw::request_rec),
     Server(*const raw::server_rec),
@@ -78,31 +72,9 @@ pub(crate) fn log_startup(level: Level, text: fmt::Arguments<'_>) {
     write(Target::Startup, level, text);
 }
 
-/// Logs foreign text, say what Python wrote, to the main server's log from any thread: one record per line.
-#[track_caller]
-pub(crate) fn log_lines(level: Level, text: &[u8]) {
-    write_lines(main(), level, text);
-}
-
 fn main() -> Target {
     let server = MAIN.load(Ordering::Acquire);
     if server.is_null() { Target::Startup } else { Target::Server(server) }
-}
-
-/// Does `LogLevel` of this server show our module's records of this level?
-pub(super) fn server_shows(server: Server<'_>, level: Level) -> bool {
-    Target::Server(server.as_raw()).shows(level)
-}
-
-#[track_caller]
-pub(super) fn log_server(server: Server<'_>, level: Level, text: fmt::Arguments<'_>) {
-    write(Target::Server(server.as_raw()), level, text);
-}
-
-/// # Safety
-/// `request` is a live request of this thread.
-pub(super) unsafe fn request_shows(request: *const raw::request_rec, level: Level) -> bool {
-    Target::Request(request).shows(level)
 }
 
 /// # Safety
@@ -110,13 +82,6 @@ pub(super) unsafe fn request_shows(request: *const raw::request_rec, level: Leve
 #[track_caller]
 pub(super) unsafe fn log_request(request: *const raw::request_rec, level: Level, text: fmt::Arguments<'_>) {
     write(Target::Request(request), level, text);
-}
-
-/// # Safety
-/// `request` is a live request of this thread.
-#[track_caller]
-pub(super) unsafe fn log_request_lines(request: *const raw::request_rec, level: Level, text: &[u8]) {
-    write_lines(Target::Request(request), level, text);
 }
 
 impl Target {
@@ -133,21 +98,6 @@ fn write(target: Target, level: Level, text: fmt::Arguments<'_>) {
             None => write_record(target, level, text.to_string().as_bytes()),
         }
     }
-}
-
-#[track_caller]
-fn write_lines(target: Target, level: Level, text: &[u8]) {
-    if target.shows(level) {
-        for line in lines(text) {
-            write_record(target, level, line);
-        }
-    }
-}
-
-/// The lines of a text without their ends; what ends with a newline has no empty line behind it.
-fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let text = text.strip_suffix(b"\n").unwrap_or(text);
-    text.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line))
 }
 
 #[track_caller]
@@ -177,7 +127,7 @@ mod httpd {
             // SAFETY: a `Server` is live while it is lent; MAIN is taken back before the server goes.
             Target::Server(server) => unsafe { raw::ap_get_server_module_loglevel(server, index) },
             // As httpd's macros: with no server there is no configured level.
-            Target::Startup => Level::Trace8.as_raw(),
+            Target::Startup => raw::APLOG_TRACE8 as c_int,
         }
     }
 
@@ -290,13 +240,6 @@ mod tests {
     }
 
     #[test]
-    fn levels_are_httpds() {
-        assert_eq!(Level::Emerg.as_raw(), raw::APLOG_EMERG as c_int);
-        assert_eq!(Level::Err.as_raw(), raw::APLOG_ERR as c_int);
-        assert_eq!(Level::Trace8.as_raw(), raw::APLOG_TRACE8 as c_int);
-    }
-
-    #[test]
     fn notice_is_always_shown_and_the_rest_as_configured() {
         assert!(Level::Notice.shown_at(|| 0));
         assert!(!Level::Info.shown_at(|| Level::Warning.as_raw()));
@@ -313,8 +256,7 @@ mod tests {
         }
         log_main(Level::Debug, format_args!("{Dear}"));
         log_main(Level::Info, format_args!("a{}", 1));
-        log_lines(Level::Err, b"Traceback\n  x\n");
-        assert_eq!(written(), ["Info: a1", "Err: Traceback", "Err:   x"]);
+        assert_eq!(written(), ["Info: a1"]);
     }
 
     #[test]
@@ -344,11 +286,5 @@ mod tests {
         assert!(pieces.iter().all(|piece| piece.len() * 4 <= ROOM));
         assert_eq!(pieces.concat(), long.as_bytes());
         assert_eq!(texts(&[0x80; 4000]).concat(), [0x80; 4000]);
-    }
-
-    #[test]
-    fn lines_have_no_ends_and_no_empty_tail() {
-        assert_eq!(lines(b"a\r\n\nb\n").collect::<Vec<_>>(), [&b"a"[..], b"", b"b"]);
-        assert_eq!(lines(b"a").collect::<Vec<_>>(), [&b"a"[..]]);
     }
 }

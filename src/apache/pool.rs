@@ -1,13 +1,12 @@
 //! APR's pools, lent: memory and clean-ups that live as long as a request, a configuration or a process.
 //!
-//! Two things go in: bytes (copied) and Rust values (adopted: their `Drop` runs as a clean-up). Clean-ups run last-in-first-out, child
+//! Two things go in: texts (copied) and Rust values (kept: their `Drop` runs as a clean-up). Clean-ups run last-in-first-out, child
 //! pools first, perhaps on another thread of the process, so what goes in is `Send + 'static` and a clean-up touches only its own value.
 //! A pool belongs to one thread at a time, so `Pool` is neither `Send` nor `Sync`.
 
 use std::ffi::{CStr, c_char, c_void};
 use std::marker::PhantomData;
-use std::ptr::{self, NonNull};
-use std::slice;
+use std::ptr::NonNull;
 
 use super::boundary::boundary;
 use crate::bindings as raw;
@@ -36,32 +35,21 @@ impl<'p> Pool<'p> {
         self.raw.as_ptr()
     }
 
-    /// Copies bytes into the pool.
-    pub(crate) fn copy_bytes(self, bytes: &[u8]) -> &'p [u8] {
-        self.copy(bytes).to_bytes()
-    }
-
     /// Copies a text for C into the pool.
     ///
     /// # Errors
     /// `InnerNul` rather than a cut text.
     pub(crate) fn copy_cstring(self, text: &[u8]) -> Result<&'p CStr, InnerNul> {
-        if text.contains(&0) { Err(InnerNul) } else { Ok(self.copy(text).as_cstr()) }
-    }
-
-    fn copy(self, bytes: &[u8]) -> Copied<'p> {
+        if text.contains(&0) {
+            return Err(InnerNul);
+        }
         // SAFETY: field invariant of Pool; APR copies exactly this length and adds a NUL. Out of memory ends the process, as httpd has set APR up.
-        let start = unsafe { raw::apr_pstrmemdup(self.as_raw(), bytes.as_ptr().cast(), bytes.len()) };
-        Copied { start, length: bytes.len(), life: PhantomData }
+        let copy = unsafe { raw::apr_pstrmemdup(self.as_raw(), text.as_ptr().cast(), text.len()) };
+        // SAFETY: APR put a NUL behind; nobody writes the copy, and it lives as long as the pool.
+        Ok(unsafe { CStr::from_ptr(copy) })
     }
 
-    /// Keeps a value until the pool goes, then drops it.
-    pub(crate) fn adopt<T: Send + Sync + 'static>(self, value: T) -> &'p T {
-        // SAFETY: `keep` answers a value that lives as long as the pool and that only its clean-up takes back.
-        unsafe { self.keep(value).as_ref() }
-    }
-
-    /// As `adopt`, for a holder that hands out access itself.
+    /// Keeps a value until the pool goes, then drops it. Who holds the answer sees to it that it is lent rightly.
     pub(super) fn keep<T: Send + 'static>(self, value: T) -> NonNull<T> {
         let value = NonNull::from(Box::leak(Box::new(value)));
         // SAFETY: field invariant of Pool; `drop_kept::<T>` gets exactly the box made above, once, since APR runs a clean-up once.
@@ -80,49 +68,6 @@ impl<'p> Pool<'p> {
     /// Runs `f` once, when the pool goes, inside a panic boundary.
     pub(crate) fn on_cleanup(self, f: impl FnOnce() + Send + 'static) {
         let _: NonNull<OnDrop<_>> = self.keep(OnDrop(Some(f)));
-    }
-
-    /// Keeps plain bytes under a name, in place of what was there. On the process pool they outlive the module's own unloading at a
-    /// restart; each call costs its bytes until the pool goes.
-    pub(crate) fn set_userdata(self, key: &CStr, bytes: &[u8]) {
-        let length = bytes.len().to_ne_bytes();
-        let block = self.copy(&[&length, bytes].concat());
-        // SAFETY: field invariant of Pool; APR copies the key, and the block lives in the same pool. No clean-up: it would point into our code.
-        let _: raw::apr_status_t =
-            unsafe { raw::apr_pool_userdata_set(block.start.cast(), key.as_ptr(), None, self.as_raw()) };
-    }
-
-    /// What `set_userdata` kept under this name.
-    pub(crate) fn userdata(self, key: &CStr) -> Option<&'p [u8]> {
-        let mut block: *mut c_void = ptr::null_mut();
-        // SAFETY: field invariant of Pool; `block` is a place for one pointer.
-        let _: raw::apr_status_t = unsafe { raw::apr_pool_userdata_get(&raw mut block, key.as_ptr(), self.as_raw()) };
-        let block = NonNull::new(block.cast::<u8>())?;
-        // SAFETY: `set_userdata` wrote a length first; APR's alignment of 8 is not asked for.
-        let length = unsafe { block.cast::<usize>().read_unaligned() };
-        // SAFETY: `set_userdata` wrote one block of both.
-        let bytes = unsafe { block.add(size_of::<usize>()) };
-        // SAFETY: as above; the block is never written again and lives as long as the pool.
-        Some(unsafe { slice::from_raw_parts(bytes.as_ptr(), length) })
-    }
-}
-
-/// Bytes in a pool with a NUL behind them.
-struct Copied<'p> {
-    start: *mut c_char,
-    length: usize,
-    life: PhantomData<&'p ()>,
-}
-
-impl<'p> Copied<'p> {
-    fn to_bytes(&self) -> &'p [u8] {
-        // SAFETY: `Pool::copy` made this block, which is never written again and lives for `'p`.
-        unsafe { slice::from_raw_parts(self.start.cast::<u8>().cast_const(), self.length) }
-    }
-
-    fn as_cstr(&self) -> &'p CStr {
-        // SAFETY: as above; APR put a NUL behind.
-        unsafe { CStr::from_ptr(self.start) }
     }
 }
 
@@ -160,8 +105,8 @@ pub(super) unsafe fn bytes<'a>(text: *const c_char) -> Option<&'a [u8]> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::ptr;
+    use std::sync::{Arc, Mutex};
 
     use super::*;
 
@@ -180,42 +125,25 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn bytes_and_texts_are_copied() {
+    fn texts_are_copied() {
         with_pool(|pool| {
-            assert_eq!(pool.copy_bytes(b"a\0b"), b"a\0b");
-            assert_eq!(pool.copy_bytes(b""), b"");
             assert_eq!(pool.copy_cstring(b"text"), Ok(c"text"));
+            assert_eq!(pool.copy_cstring(b""), Ok(c""));
             assert_eq!(pool.copy_cstring(b"a\0b"), Err(InnerNul));
         });
     }
 
     #[test]
-    fn adopted_values_drop_with_the_pool_in_reverse_order() {
-        let order = Arc::new(AtomicUsize::new(0));
-        let seen = Arc::new([AtomicUsize::new(9), AtomicUsize::new(9)]);
-        let counter = Arc::clone(&order);
+    fn what_was_kept_drops_with_the_pool_in_reverse_order() {
+        let order = Arc::new(Mutex::new(Vec::new()));
         with_pool(|pool| {
-            for index in 0..2 {
-                let (order, seen) = (Arc::clone(&order), Arc::clone(&seen));
-                pool.on_cleanup(move || seen[index].store(order.fetch_add(1, Ordering::SeqCst), Ordering::SeqCst));
+            for number in [1, 2] {
+                let order = Arc::clone(&order);
+                pool.on_cleanup(move || order.lock().unwrap().push(number));
             }
-            assert_eq!(pool.adopt(Arc::clone(&counter)).load(Ordering::SeqCst), 0);
-            assert_eq!(Arc::strong_count(&counter), 5);
+            pool.keep(Arc::clone(&order));
+            assert_eq!((Arc::strong_count(&order), order.lock().unwrap().len()), (4, 0));
         });
-        assert_eq!(seen[1].load(Ordering::SeqCst), 0);
-        assert_eq!(seen[0].load(Ordering::SeqCst), 1);
-        assert_eq!(Arc::strong_count(&counter), 2);
-    }
-
-    #[test]
-    fn userdata_is_found_by_name_and_the_latest_counts() {
-        with_pool(|pool| {
-            assert_eq!(pool.userdata(c"wsgi"), None);
-            pool.set_userdata(c"wsgi", b"one");
-            pool.set_userdata(c"wsgi", b"two\0three");
-            pool.set_userdata(c"empty", b"");
-            assert_eq!(pool.userdata(c"wsgi"), Some(&b"two\0three"[..]));
-            assert_eq!(pool.userdata(c"empty"), Some(&b""[..]));
-        });
+        assert_eq!((Arc::strong_count(&order), &order.lock().unwrap()[..]), (1, &[2, 1][..]));
     }
 }

@@ -90,7 +90,7 @@ pub(super) fn refusal() -> Option<&'static str> {
     unsafe { REFUSAL.load(Ordering::Acquire).as_ref() }.map(String::as_str)
 }
 
-fn refuse(_: &hook::Pools<'_>) -> Started {
+fn refuse() -> Started {
     if let Some(reason) = refusal() {
         log::log_startup(Level::Emerg, format_args!("{reason}"));
     }
@@ -104,6 +104,7 @@ pub(super) fn loaded() -> Option<*const raw::module> {
 }
 
 /// Our index in httpd's tables, which also names us in its log.
+#[cfg(not(test))]
 pub(super) fn module_index() -> c_int {
     match loaded() {
         // SAFETY: the record is a static of this image, which httpd does not write any more.

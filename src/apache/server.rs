@@ -1,12 +1,10 @@
 //! A server of httpd's configuration, and what httpd says about itself: MPM, state, version line.
 
 use std::ffi::{CStr, c_int};
-use std::fmt;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 use super::config_record::{Typed, slot};
-use super::log::{self, Level};
 use super::pool::{InnerNul, Pool, bytes};
 use crate::bindings as raw;
 
@@ -15,14 +13,6 @@ use crate::bindings as raw;
 pub(crate) struct Server<'s> {
     raw: NonNull<raw::server_rec>,
     life: PhantomData<(&'s (), *mut ())>,
-}
-
-/// What the MPM of this process is about (`AP_MPMQ_MPM_STATE`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum MpmState {
-    Starting,
-    Running,
-    Stopping,
 }
 
 /// What httpd as a whole is about (`AP_SQ_MAIN_STATE`).
@@ -67,12 +57,6 @@ impl<'s> Server<'s> {
         unsafe { bytes(name) }
     }
 
-    /// The port of `ServerName`; 0 where none was given.
-    pub(crate) fn port(&self) -> u16 {
-        // SAFETY: field invariant: a live server; a plain field read.
-        unsafe { (*self.as_raw()).port }
-    }
-
     /// Is this a `<VirtualHost>`?
     pub(crate) fn is_virtual(&self) -> bool {
         // SAFETY: field invariant: a live server; a plain field read.
@@ -87,12 +71,6 @@ impl<'s> Server<'s> {
         unsafe { bytes(admin) }
     }
 
-    /// Does it write its own error log file or pipe? `false` before the logs are open, and for syslog.
-    pub(crate) fn has_error_log(&self) -> bool {
-        // SAFETY: field invariant: a live server; a plain field read.
-        unsafe { !(*self.as_raw()).error_log.is_null() }
-    }
-
     /// Our record of this server.
     pub(crate) fn config<S: Send + Sync + 'static>(&self) -> Option<&'s S> {
         // SAFETY: field invariant: a live server; a plain field read.
@@ -105,44 +83,12 @@ impl<'s> Server<'s> {
         Some(unsafe { found.as_ref() })
     }
 
-    /// The pool that outlives configurations and this module's own unloading: for plain bytes only (`set_userdata`).
-    pub(crate) fn process_pool(&self) -> Option<Pool<'s>> {
-        // SAFETY: field invariant: a live server; a plain field read.
-        let process = unsafe { (*self.as_raw()).process };
-        if process.is_null() {
-            return None;
-        }
-        // SAFETY: httpd's process record lives as long as the process.
-        let pool = unsafe { (*process).pool };
-        // SAFETY: as above. `Server` does not leave its thread, which is the parent's only one where this is of use.
-        unsafe { Pool::from_raw(pool) }
-    }
-
     /// The `Server` header's text, as `ServerTokens` allows.
     pub(crate) fn banner(&self) -> &'s [u8] {
         // SAFETY: may be called at any time.
         let banner = unsafe { raw::ap_get_server_banner() };
         // SAFETY: httpd keeps it as long as the configuration, so as long as this server.
         unsafe { bytes(banner) }.unwrap_or_default()
-    }
-
-    /// httpd's full description, whatever `ServerTokens` says.
-    pub(crate) fn description(&self) -> &'s [u8] {
-        // SAFETY: may be called at any time.
-        let description = unsafe { raw::ap_get_server_description() };
-        // SAFETY: httpd keeps it as long as the configuration, so as long as this server.
-        unsafe { bytes(description) }.unwrap_or_default()
-    }
-
-    /// Would a record of ours at this level be written? Ask before collecting what is dear to collect.
-    pub(crate) fn shows(&self, level: Level) -> bool {
-        log::server_shows(*self, level)
-    }
-
-    /// Logs one of our sentences to this server's error log.
-    #[track_caller]
-    pub(crate) fn log(&self, level: Level, text: fmt::Arguments<'_>) {
-        log::log_server(*self, level, text);
     }
 }
 
@@ -209,21 +155,6 @@ pub(crate) fn max_threads() -> Option<u32> {
 /// Does a child serve several requests at once, in threads?
 pub(crate) fn is_threaded() -> bool {
     query(raw::AP_MPMQ_IS_THREADED).is_some_and(|kind| u32::try_from(kind) != Ok(raw::AP_MPMQ_NOT_SUPPORTED))
-}
-
-/// What the MPM is about.
-pub(crate) fn mpm_state() -> Option<MpmState> {
-    match u32::try_from(query(raw::AP_MPMQ_MPM_STATE)?) {
-        Ok(raw::AP_MPMQ_STARTING) => Some(MpmState::Starting),
-        Ok(raw::AP_MPMQ_RUNNING) => Some(MpmState::Running),
-        Ok(raw::AP_MPMQ_STOPPING) => Some(MpmState::Stopping),
-        _ => None,
-    }
-}
-
-/// How many restarts httpd has had; a child keeps the number it was made with.
-pub(crate) fn generation() -> Option<u32> {
-    query(raw::AP_MPMQ_GENERATION).and_then(|count| u32::try_from(count).ok())
 }
 
 fn query(code: u32) -> Option<c_int> {

@@ -69,7 +69,7 @@ impl<'a> Table<'a> {
     }
 }
 
-/// A table to change, and to read between changes.
+/// A table to change.
 pub(crate) struct TableMut<'a>(Table<'a>);
 
 impl<'a> TableMut<'a> {
@@ -78,11 +78,6 @@ impl<'a> TableMut<'a> {
     pub(super) unsafe fn from_raw(raw: *mut raw::apr_table_t) -> Option<TableMut<'a>> {
         // SAFETY: this function's contract.
         unsafe { Table::from_raw(raw) }.map(TableMut)
-    }
-
-    /// Reads; what it gives must go before the next change.
-    pub(crate) fn read(&self) -> Table<'_> {
-        Table { raw: self.0.raw, life: PhantomData }
     }
 
     /// One value for this name, in place of all others.
@@ -105,23 +100,6 @@ impl<'a> TableMut<'a> {
         // SAFETY: field invariant: a live table; both texts live in its pool.
         unsafe { raw::apr_table_addn(self.0.raw.as_ptr(), name, value) };
         Ok(())
-    }
-
-    /// Removes all values of this name.
-    ///
-    /// # Errors
-    /// A NUL inside; nothing is changed.
-    pub(crate) fn unset(&mut self, name: &[u8]) -> Result<(), InnerNul> {
-        let (name, _) = self.copied(name, b"")?;
-        // SAFETY: field invariant: a live table; the name is only compared.
-        unsafe { raw::apr_table_unset(self.0.raw.as_ptr(), name) };
-        Ok(())
-    }
-
-    /// Removes everything.
-    pub(crate) fn clear(&mut self) {
-        // SAFETY: field invariant: a live table.
-        unsafe { raw::apr_table_clear(self.0.raw.as_ptr()) };
     }
 
     fn copied(&self, name: &[u8], value: &[u8]) -> Result<(*const c_char, *const c_char), InnerNul> {
@@ -152,8 +130,7 @@ mod tests {
             table.add(b"set-cookie", b"b=2").unwrap();
             table.set(b"X-One", b"1").unwrap();
             table.set(b"x-one", b"2").unwrap();
-            let all: Vec<_> =
-                table.read().iter().map(|(name, value)| (name.to_vec(), value.unwrap().to_vec())).collect();
+            let all: Vec<_> = table.0.iter().map(|(name, value)| (name.to_vec(), value.unwrap().to_vec())).collect();
             assert_eq!(
                 all,
                 [
@@ -162,11 +139,8 @@ mod tests {
                     (b"X-One".to_vec(), b"2".to_vec())
                 ]
             );
-            table.unset(b"SET-COOKIE").unwrap();
-            assert_eq!(table.read().get(c"Set-Cookie"), None);
-            assert_eq!(table.read().get(c"X-ONE"), Some(&b"2"[..]));
-            table.clear();
-            assert_eq!(table.read().iter().count(), 0);
+            assert_eq!(table.0.get(c"SET-COOKIE"), Some(&b"a=1"[..]));
+            assert_eq!(table.0.get(c"X-Two"), None);
         });
     }
 
@@ -175,7 +149,7 @@ mod tests {
         with_table(|mut table| {
             assert_eq!(table.set(b"X", b"a\0b"), Err(InnerNul));
             assert_eq!(table.add(b"X\0", b"a"), Err(InnerNul));
-            assert_eq!(table.read().iter().count(), 0);
+            assert_eq!(table.0.iter().count(), 0);
         });
     }
 }

@@ -1,9 +1,8 @@
-//! Who is at both ends: addresses, ports, names, TLS, and whether the client is still there.
+//! Who is at both ends: addresses, ports, names, and whether the client is still there.
 
 use std::ffi::c_char;
 
 use super::{Request, field, text};
-use crate::apache::optional;
 use crate::apache::pool::bytes;
 use crate::bindings as raw;
 
@@ -23,16 +22,6 @@ impl Request<'_> {
     /// The address of the user agent: the client's, or what mod_remoteip found behind a proxy.
     pub(crate) fn useragent_ip(&self) -> Option<&[u8]> {
         text!(self.useragent_ip)
-    }
-
-    /// The port of the user agent.
-    pub(crate) fn useragent_port(&self) -> Option<u16> {
-        port_of(field!(self.useragent_addr))
-    }
-
-    /// The address at the other end of the connection.
-    pub(crate) fn client_ip(&self) -> Option<&[u8]> {
-        self.connection_text(connection_field!(self.client_ip))
     }
 
     /// The port at the other end of the connection.
@@ -78,35 +67,10 @@ impl Request<'_> {
         unsafe { bytes(scheme) }.unwrap_or(b"http")
     }
 
-    /// Is the connection over TLS?
-    pub(crate) fn is_tls(&self) -> bool {
-        // SAFETY: a live request has a live connection of this thread.
-        unsafe { optional::is_tls(self.connection()) }
-    }
-
     /// The server's name by `UseCanonicalName`, an IPv6 address in brackets: for URLs. Not escaped.
     pub(crate) fn server_name_for_url(&self) -> &[u8] {
         // SAFETY: httpd answers a text in the request's pool or its configuration.
         unsafe { self.ask(raw::ap_get_server_name_for_url) }.unwrap_or_default()
-    }
-
-    /// The same escaped for HTML, as httpd gives it to CGI (it may be what the client sent as `Host`).
-    pub(crate) fn server_name_escaped(&self) -> &[u8] {
-        // SAFETY: `lend` promised a live request.
-        let name = unsafe { raw::ap_get_server_name_for_url(self.raw.as_ptr()) };
-        if name.is_null() {
-            return b"";
-        }
-        // SAFETY: a live pool and a NUL-terminated text.
-        let escaped = unsafe { raw::ap_escape_html2(self.pool().as_raw(), name, 0) };
-        // SAFETY: NUL-terminated in the request's pool.
-        unsafe { bytes(escaped) }.unwrap_or_default()
-    }
-
-    /// The server's name by `UseCanonicalName`.
-    pub(crate) fn server_name(&self) -> &[u8] {
-        // SAFETY: httpd answers a text in the request's pool or its configuration.
-        unsafe { self.ask(raw::ap_get_server_name) }.unwrap_or_default()
     }
 
     /// The server's port by `UseCanonicalName` and `UseCanonicalPhysicalPort`.

@@ -8,7 +8,6 @@ use std::ptr;
 use std::slice;
 
 use super::{Request, field};
-use crate::apache::boundary::Answer;
 use crate::bindings as raw;
 
 /// Why no more of the body can be read.
@@ -22,17 +21,16 @@ pub(crate) enum BodyError {
     ClientGone,
     /// Also where httpd itself has answered the client (`Request::is_answered`).
     #[error("the request's body can't be read: {text}")]
-    Other { status: u16, text: String },
+    Other { text: String },
 }
 
 impl BodyError {
-    /// The status that says this to the client.
-    pub(crate) fn status(&self) -> u16 {
-        match self {
-            BodyError::TooLarge => 413,
-            BodyError::Timeout => 408,
-            BodyError::ClientGone => 400,
-            BodyError::Other { status, .. } => *status,
+    /// By the status that httpd answers the client with, and APR's status.
+    fn of(answer: c_int, status: raw::apr_status_t) -> BodyError {
+        match u32::try_from(answer) {
+            Ok(raw::HTTP_REQUEST_ENTITY_TOO_LARGE) => BodyError::TooLarge,
+            Ok(raw::HTTP_REQUEST_TIME_OUT) => BodyError::Timeout,
+            _ => BodyError::Other { text: describe(status) },
         }
     }
 }
@@ -103,8 +101,7 @@ impl Request<'_> {
             // SAFETY: as above.
             let refused = unsafe { raw::wsgi_shim_bucket_error_status(bucket) };
             if refused != 0 {
-                let status = u16::try_from(refused).unwrap_or(400);
-                return Err(BodyError::Other { status, text: describe(raw::AP_FILTER_ERROR) });
+                return Err(BodyError::of(refused, raw::AP_FILTER_ERROR));
             }
             // SAFETY: as above.
             if unsafe { raw::wsgi_shim_bucket_is_metadata(bucket) } != 0 {
@@ -128,13 +125,13 @@ impl Request<'_> {
         // SAFETY: a live bucket, and places for a pointer and a length.
         let status = unsafe { raw::wsgi_shim_bucket_read(bucket, &raw mut data, &raw mut length) };
         if status != 0 {
-            return Err(self.error_of(status, raw::HTTP_BAD_REQUEST as c_int));
+            return Err(self.error_of(status));
         }
         if length > room.len() {
             // SAFETY: a live bucket that was read, and a point inside.
             let status = unsafe { raw::wsgi_shim_bucket_split(bucket, room.len()) };
             if status != 0 {
-                return Err(self.error_of(status, raw::HTTP_BAD_REQUEST as c_int));
+                return Err(self.error_of(status));
             }
             length = room.len();
         }
@@ -159,9 +156,9 @@ impl Request<'_> {
         // With the head out, httpd's HTTP filter ends the response where it refuses the body, and reports success.
         let refused = status == 0 && field!(self.eos_sent) != 0 && !self.is_complete();
         match (refused, status) {
-            (true, _) => Err(self.error_of(raw::AP_FILTER_ERROR, raw::HTTP_BAD_REQUEST as c_int)),
+            (true, _) => Err(self.error_of(raw::AP_FILTER_ERROR)),
             (false, 0) => Ok(()),
-            (false, status) => Err(self.error_of(status, raw::HTTP_BAD_REQUEST as c_int)),
+            (false, status) => Err(self.error_of(status)),
         }
     }
 
@@ -184,35 +181,19 @@ impl Request<'_> {
         self.fetch(self.input.brigade, 0)
     }
 
-    /// Reads and drops the rest of the body.
-    ///
-    /// # Errors
-    /// What the handler is to answer: httpd's status for a body that is too large, late or broken.
-    pub(crate) fn discard_body(&mut self) -> Result<(), Answer> {
-        // SAFETY: `lend` promised a live request.
-        let answer = unsafe { raw::ap_discard_request_body(self.raw.as_ptr()) };
-        if answer == raw::OK as c_int { Ok(()) } else { Err(Answer::from_raw(answer)) }
-    }
-
-    fn error_of(&mut self, status: raw::apr_status_t, otherwise: c_int) -> BodyError {
+    fn error_of(&mut self, status: raw::apr_status_t) -> BodyError {
         if self.is_client_gone() || is_end_of_connection(status) {
             return BodyError::ClientGone;
         }
         let answer = if status == raw::AP_FILTER_ERROR {
             // httpd's HTTP filter has sent its error document down the output filters (http_protocol.h, ap_map_http_request_error).
             self.note_answered();
-            let status = c_int::from(self.status());
-            // Behind a head that is out the status stays that of the response.
-            if status < 400 { otherwise } else { status }
+            c_int::from(self.status())
         } else {
             // SAFETY: numbers in, a number out.
-            unsafe { raw::ap_map_http_request_error(status, otherwise) }
+            unsafe { raw::ap_map_http_request_error(status, raw::HTTP_BAD_REQUEST as c_int) }
         };
-        match u16::try_from(answer) {
-            Ok(413) => BodyError::TooLarge,
-            Ok(408) => BodyError::Timeout,
-            answer => BodyError::Other { status: answer.unwrap_or(500), text: describe(status) },
-        }
+        BodyError::of(answer, status)
     }
 }
 
@@ -239,11 +220,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_error_has_its_status() {
-        assert_eq!(BodyError::TooLarge.status(), 413);
-        assert_eq!(BodyError::Timeout.status(), 408);
-        assert_eq!(BodyError::ClientGone.status(), 400);
-        assert_eq!(BodyError::Other { status: 501, text: String::new() }.status(), 501);
+    fn the_status_that_httpd_answers_says_what_is_wrong() {
+        assert_eq!(BodyError::of(413, raw::AP_FILTER_ERROR), BodyError::TooLarge);
+        assert_eq!(BodyError::of(408, raw::AP_FILTER_ERROR), BodyError::Timeout);
+        let other = BodyError::Other { text: "an input filter refused it".to_owned() };
+        assert_eq!(BodyError::of(400, raw::AP_FILTER_ERROR), other);
+        assert_eq!(BodyError::of(200, raw::AP_FILTER_ERROR), other);
     }
 
     #[test]

@@ -10,8 +10,6 @@ use crate::bindings as raw;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct File {
     pub(crate) kind: FileKind,
-    /// Bytes.
-    pub(crate) size: u64,
     /// Microseconds since the epoch.
     pub(crate) modified: i64,
 }
@@ -38,11 +36,6 @@ impl Request<'_> {
         text!(self.filename)
     }
 
-    /// The same in the spelling of the file system.
-    pub(crate) fn canonical_filename(&self) -> Option<&[u8]> {
-        text!(self.canonical_filename)
-    }
-
     /// What of the URL's path is behind the file.
     pub(crate) fn path_info(&self) -> Option<&[u8]> {
         text!(self.path_info)
@@ -59,20 +52,13 @@ impl Request<'_> {
             _ => FileKind::Other,
         };
         // SAFETY: as above.
-        let size = unsafe { (*raw).finfo.size };
-        // SAFETY: as above.
         let modified = unsafe { (*raw).finfo.mtime };
-        Some(File { kind, size: u64::try_from(size).unwrap_or(0), modified })
+        Some(File { kind, modified })
     }
 
     /// The handler by `SetHandler` and the like; where there is none, httpd takes the content type as its name.
     pub(crate) fn handler(&self) -> Option<&[u8]> {
         text!(self.handler)
-    }
-
-    /// The content type of what was mapped, or of the response once it was set.
-    pub(crate) fn content_type(&self) -> Option<&[u8]> {
-        text!(self.content_type)
     }
 
     /// Maps the URL to this file.

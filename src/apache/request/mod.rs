@@ -25,8 +25,8 @@ use super::table::{Table, TableMut};
 use crate::bindings as raw;
 
 pub(crate) use input::BodyError;
-pub(crate) use mapping::{File, FileKind, PathInfo};
-pub(crate) use output::{ClientGone, Output, Then};
+pub(crate) use mapping::{FileKind, PathInfo};
+pub(crate) use output::Then;
 
 /// A live request.
 pub(crate) struct Request<'r> {
@@ -99,11 +99,6 @@ impl<'r> Request<'r> {
         text!(self.method).unwrap_or(b"GET")
     }
 
-    /// Is it a HEAD request, to be answered without a body?
-    pub(crate) fn is_header_only(&self) -> bool {
-        field!(self.header_only) != 0
-    }
-
     /// The first line as sent: method, URI, protocol.
     pub(crate) fn request_line(&self) -> Option<&[u8]> {
         text!(self.the_request)
@@ -122,11 +117,6 @@ impl<'r> Request<'r> {
     /// The path of the URI, decoded by httpd.
     pub(crate) fn uri(&self) -> &[u8] {
         text!(self.uri).unwrap_or_default()
-    }
-
-    /// The URI as sent, with its query.
-    pub(crate) fn unparsed_uri(&self) -> Option<&[u8]> {
-        text!(self.unparsed_uri)
     }
 
     /// The query without its `?`; `None` where there is no `?`.
@@ -152,17 +142,6 @@ impl<'r> Request<'r> {
     /// When it arrived: microseconds since the epoch.
     pub(crate) fn arrived(&self) -> i64 {
         field!(self.request_time)
-    }
-
-    /// Is it no subrequest?
-    pub(crate) fn is_main(&self) -> bool {
-        field!(self.main).is_null()
-    }
-
-    /// Is it neither a subrequest nor the target of an internal redirect?
-    pub(crate) fn is_initial(&self) -> bool {
-        // SAFETY: `lend` promised a live request.
-        unsafe { raw::ap_is_initial_req(self.raw.as_ptr()) != 0 }
     }
 
     /// The request that was redirected here within httpd, to read.
@@ -192,17 +171,9 @@ impl<'r> Request<'r> {
         self.table(field!(self.headers_in))
     }
 
-    pub(crate) fn headers_in_mut(&mut self) -> TableMut<'_> {
-        self.table_mut(field!(self.headers_in))
-    }
-
     /// What `SetEnv` and others gave for CGI.
     pub(crate) fn environment(&self) -> Table<'_> {
         self.table(field!(self.subprocess_env))
-    }
-
-    pub(crate) fn environment_mut(&mut self) -> TableMut<'_> {
-        self.table_mut(field!(self.subprocess_env))
     }
 
     /// What modules tell each other.
@@ -253,30 +224,13 @@ impl<'r> Request<'r> {
 
     /// What `keep` kept.
     pub(crate) fn kept<T: Send + 'static>(&self) -> Option<&T> {
-        let found = self.find_kept::<T>()?;
-        // SAFETY: it lives with the request, and only `kept_mut` lends it to be changed.
-        Some(unsafe { found.as_ref() })
-    }
-
-    /// What `keep` kept, to be changed.
-    pub(crate) fn kept_mut<T: Send + 'static>(&mut self) -> Option<&mut T> {
-        let mut found = self.find_kept::<T>()?;
-        // SAFETY: as in `kept`; `&mut self` makes it the only loan.
-        Some(unsafe { found.as_mut() })
-    }
-
-    fn find_kept<T: Send + 'static>(&self) -> Option<NonNull<T>> {
         let vector = field!(self.request_config);
         // SAFETY: a live vector of httpd.
         let kept = unsafe { slot(vector) };
         // SAFETY: our slot holds only what `keep` put there.
-        unsafe { Typed::<T>::find(kept) }
-    }
-
-    /// Would a record of ours at this level be written?
-    pub(crate) fn shows(&self, level: Level) -> bool {
-        // SAFETY: `lend` promised a live request of this thread.
-        unsafe { log::request_shows(self.raw.as_ptr(), level) }
+        let found = unsafe { Typed::<T>::find(kept) }?;
+        // SAFETY: it lives with the request, and nobody lends it to be changed.
+        Some(unsafe { found.as_ref() })
     }
 
     /// Logs one of our sentences with the request's client, in its server's error log.
@@ -284,13 +238,6 @@ impl<'r> Request<'r> {
     pub(crate) fn log(&self, level: Level, text: fmt::Arguments<'_>) {
         // SAFETY: `lend` promised a live request of this thread.
         unsafe { log::log_request(self.raw.as_ptr(), level, text) };
-    }
-
-    /// Logs foreign text, say a traceback: one record per line.
-    #[track_caller]
-    pub(crate) fn log_lines(&self, level: Level, text: &[u8]) {
-        // SAFETY: `lend` promised a live request of this thread.
-        unsafe { log::log_request_lines(self.raw.as_ptr(), level, text) };
     }
 
     /// A text for a field of the request.

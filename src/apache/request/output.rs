@@ -18,8 +18,6 @@ pub(crate) struct ClientGone;
 /// What goes behind the bytes of `Output::send_borrowed`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Then {
-    /// More will follow; httpd may hold these back to fill a packet.
-    More,
     /// httpd writes them out now.
     Flush,
     /// The response is complete.
@@ -101,14 +99,6 @@ pub(crate) struct Output<'a, 'r> {
 }
 
 impl Output<'_, '_> {
-    /// Adds a copy of these bytes; small ones share a bucket.
-    pub(crate) fn write(&mut self, bytes: &[u8]) {
-        // SAFETY: a live brigade; with no flush function APR copies the bytes, and can't fail but by lack of memory, which ends the process.
-        let _: raw::apr_status_t = unsafe {
-            raw::apr_brigade_write(self.brigade(), None, ptr::null_mut(), bytes.as_ptr().cast(), bytes.len())
-        };
-    }
-
     /// Sends what was collected and then these bytes without a copy of ours; they may change once it returns.
     ///
     /// # Errors
@@ -122,7 +112,6 @@ impl Output<'_, '_> {
             self.append(bucket);
         }
         match then {
-            Then::More => {}
             Then::Flush => self.flush(),
             Then::End => self.end(),
         }
@@ -186,7 +175,7 @@ impl Output<'_, '_> {
 
     /// The response stays incomplete, and the client is to see it: no last chunk, the connection closed, an HTTP/2 stream reset, nothing
     /// kept by a cache. Before the head is out it becomes httpd's 502.
-    pub(crate) fn abort(&mut self) {
+    fn abort(&mut self) {
         let raw = self.request.raw.as_ptr();
         // SAFETY: `lend` promised a live request_rec; plain fields.
         unsafe { (*raw).no_cache = 1 };

@@ -2,7 +2,7 @@
 
 use super::{Request, field};
 use crate::apache::pool::InnerNul;
-use crate::apache::table::{Table, TableMut};
+use crate::apache::table::TableMut;
 use crate::bindings as raw;
 
 impl Request<'_> {
@@ -38,28 +38,12 @@ impl Request<'_> {
         Ok(())
     }
 
-    /// Sets `Content-Length` and what httpd's filters take for it.
-    pub(crate) fn set_content_length(&mut self, length: u64) {
-        if let Ok(length) = i64::try_from(length) {
-            // SAFETY: `lend` promised a live request.
-            unsafe { raw::ap_set_content_length(self.raw.as_ptr(), length) };
-        }
-    }
-
     /// Sent with a success; an error document of httpd's drops them.
-    pub(crate) fn headers_out(&self) -> Table<'_> {
-        self.table(field!(self.headers_out))
-    }
-
     pub(crate) fn headers_out_mut(&mut self) -> TableMut<'_> {
         self.table_mut(field!(self.headers_out))
     }
 
     /// Sent whatever becomes of the response, also behind an internal redirect.
-    pub(crate) fn err_headers_out(&self) -> Table<'_> {
-        self.table(field!(self.err_headers_out))
-    }
-
     pub(crate) fn err_headers_out_mut(&mut self) -> TableMut<'_> {
         self.table_mut(field!(self.err_headers_out))
     }
