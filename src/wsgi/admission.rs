@@ -118,7 +118,7 @@ pub enum Refusal<'a> {
         Quoted(content_length)
     )]
     ContentLength { filename: &'a [u8], content_length: &'a [u8] },
-    /// Check 9. The caller discards the body through httpd, which then makes and logs the 413 itself.
+    /// Check 9.
     #[error(
         "request for {} has a body of {length} bytes, more than the {limit} of LimitRequestBody; raise it for this location",
         Quoted(filename)
@@ -140,7 +140,7 @@ impl Refusal<'_> {
         }
     }
 
-    /// The number of the message (134 is `WSGI0134`); `None` where httpd writes the message.
+    /// The number of the message (134 is `WSGI0134`); `None` where C mod_wsgi leaves the message to httpd.
     #[must_use]
     pub const fn number(&self) -> Option<u16> {
         match self {

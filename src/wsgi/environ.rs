@@ -4,8 +4,6 @@
 //! dict and adds what is not text (`wsgi.*`, versions, times, thread number). Order is precedence: the subprocess environment
 //! (`SetEnv` and friends) comes first, so that whatever we compute replaces it when the last of equal keys wins.
 
-use std::borrow::Cow;
-
 use crate::wsgi::pairs::{Appender, Pairs};
 use crate::wsgi::script_name::split;
 
@@ -13,23 +11,9 @@ use crate::wsgi::script_name::split;
 pub type Visit<'v> = dyn FnMut(&[u8], Option<&[u8]>) + 'v;
 
 /// A list of names and values that httpd holds: headers, the subprocess environment.
-///
-/// Any `Fn(&mut Visit<'_>)` is one, so a walk over an httpd table needs no copy.
 pub trait Entries {
     /// Shows each entry in order; a value that is missing is `None`.
     fn for_each(&self, visit: &mut Visit<'_>);
-}
-
-impl<Walk: Fn(&mut Visit<'_>)> Entries for Walk {
-    fn for_each(&self, visit: &mut Visit<'_>) {
-        self(visit);
-    }
-}
-
-impl Entries for Pairs {
-    fn for_each(&self, visit: &mut Visit<'_>) {
-        self.entries().for_each(|(key, value)| visit(key, value));
-    }
 }
 
 /// Everything about a request that `environ` shows, borrowed from httpd.
@@ -148,14 +132,10 @@ impl UrlScheme {
 }
 
 /// What the Python side needs beside the pairs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Environ<'a> {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Environ {
     /// `wsgi.url_scheme`.
     pub url_scheme: UrlScheme,
-    /// SCRIPT_NAME as in the pairs.
-    pub script_name: Cow<'a, [u8]>,
-    /// PATH_INFO as in the pairs.
-    pub path_info: Cow<'a, [u8]>,
 }
 
 /// Appends every text entry of `environ` to `out`; where a key repeats, the last is the one that holds.
@@ -163,7 +143,7 @@ pub struct Environ<'a> {
 /// Values are bytes to be decoded as ISO-8859-1 (PEP 3333, "Unicode Issues"), except those of [`is_filesystem_key`]. What CGI has
 /// and WSGI does not need (`GATEWAY_INTERFACE`, `PATH_TRANSLATED`, `SERVER_SIGNATURE`, `REMOTE_HOST`, library paths of the server) is
 /// not made; if an administrator sets it, it stays, except `PATH`.
-pub fn environ<'a>(facts: &RequestFacts<'a>, policy: CgiPolicy, out: &mut Pairs) -> Environ<'a> {
+pub fn environ(facts: &RequestFacts<'_>, policy: CgiPolicy, out: &mut Pairs) -> Environ {
     let url_scheme = push_subprocess_env(facts.subprocess_env, out);
     facts.headers.for_each(&mut |name, value| push_header(name, value, policy, out));
     let path = split(facts.uri, facts.path_info, facts.included);
@@ -174,7 +154,7 @@ pub fn environ<'a>(facts: &RequestFacts<'a>, policy: CgiPolicy, out: &mut Pairs)
     push_own(facts, out);
     out.push(b"mod_wsgi.script_name", &path.script_name);
     out.push(b"mod_wsgi.path_info", &path.path_info);
-    Environ { url_scheme, script_name: path.script_name, path_info: path.path_info }
+    Environ { url_scheme }
 }
 
 /// Whether this key's value is a path on this machine: decoded with the filesystem encoding, ISO-8859-1 if that fails.

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 /// The callable used when none is named.
-pub const DEFAULT_CALLABLE: &[u8] = b"application";
+const DEFAULT_CALLABLE: &[u8] = b"application";
 
 /// What the forms stand for in one request. Each method is called only when a form needs it.
 pub trait Lookups {

@@ -22,7 +22,7 @@ impl Head {
     /// # Errors
     /// The value is not a non-negative integer. Spaces and tabs around it are allowed (RFC 9110 section 5.5 excludes them from a
     /// field value); a sign, which C mod_wsgi accepts, is not.
-    pub fn content_length(&self) -> Result<Option<u64>, LengthError> {
+    pub(super) fn content_length(&self) -> Result<Option<u64>, LengthError> {
         let Some(value) = self.header(b"content-length") else { return Ok(None) };
         match byte_count(trim_blanks(value)) {
             Some(length) => Ok(Some(length)),
@@ -43,8 +43,7 @@ fn trim_blanks(mut value: &[u8]) -> &[u8] {
 /// RFC 9110 section 6.4.1: "Responses to the HEAD request method (Section 9.3.2) never include content"; "2xx (Successful) responses
 /// to a CONNECT request method (Section 9.3.6) switch the connection to tunnel mode instead of having content"; "All 1xx
 /// (Informational), 204 (No Content), and 304 (Not Modified) responses do not include content."
-#[must_use]
-pub fn may_have_content(method: &[u8], code: u16) -> bool {
+pub(super) fn may_have_content(method: &[u8], code: u16) -> bool {
     let tunnel = method == b"CONNECT" && (200..300).contains(&code);
     method != b"HEAD" && !tunnel && !matches!(code, 100..=199 | 204 | 304)
 }
@@ -58,8 +57,7 @@ pub fn may_have_content(method: &[u8], code: u16) -> bool {
 /// PEP 3333, "Handling the Content-Length Header": "If the application does not call the write() callable, and returns an iterable
 /// whose len() is 1, then the server can automatically determine Content-Length by taking the length of the first bytestring
 /// yielded by the iterable."
-#[must_use]
-pub fn computed_length(method: &[u8], head: &Head, total: Option<u64>) -> Option<u64> {
+pub(super) fn computed_length(method: &[u8], head: &Head, total: Option<u64>) -> Option<u64> {
     // RFC 9110 section 8.6: "A server MUST NOT send a Content-Length header field in any response with a status code of 1xx
     // (Informational) or 204 (No Content)"; RFC 9112 section 6.2: "A sender MUST NOT send a Content-Length header field in any
     // message that contains a Transfer-Encoding header field."
@@ -71,7 +69,7 @@ pub fn computed_length(method: &[u8], head: &Head, total: Option<u64>) -> Option
 
 /// Counts a body against its declared length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LengthGuard {
+pub(super) struct LengthGuard {
     declared: Option<u64>,
     content: bool,
     sent: u64,
@@ -80,7 +78,7 @@ pub struct LengthGuard {
 
 /// How a body compares with its declaration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub(super) enum Ending {
     /// All there, or nothing was declared, or the response has no content.
     Complete,
     /// So many bytes are missing: warn, and abort the connection.
@@ -90,8 +88,7 @@ pub enum Ending {
 impl LengthGuard {
     /// Starts counting. `declared` is the Content-Length that goes out, if any; `content` is [`may_have_content`]: without content
     /// no body is expected whatever is declared.
-    #[must_use]
-    pub const fn new(declared: Option<u64>, content: bool) -> Self {
+    pub(super) const fn new(declared: Option<u64>, content: bool) -> Self {
         Self { declared, content, sent: 0, dropped: 0 }
     }
 
@@ -100,7 +97,7 @@ impl LengthGuard {
     /// PEP 3333, "Handling the Content-Length Header": "the server should not transmit more bytes to the client than the header
     /// allows".
     #[must_use = "the bytes beyond the answer must not go out"]
-    pub fn allow(&mut self, piece: usize) -> usize {
+    pub(super) fn allow(&mut self, piece: usize) -> usize {
         let allowed = match self.left() {
             // More left than usize can say means that all of the piece fits.
             Some(left) => usize::try_from(left).map_or(piece, |left| left.min(piece)),
@@ -112,20 +109,12 @@ impl LengthGuard {
     }
 
     /// How many bytes may still go out; `None` when nothing was declared.
-    #[must_use]
-    pub fn left(&self) -> Option<u64> {
+    fn left(&self) -> Option<u64> {
         self.declared.map(|declared| declared.saturating_sub(self.sent))
     }
 
-    /// How many bytes have been allowed so far.
-    #[must_use]
-    pub const fn sent(&self) -> u64 {
-        self.sent
-    }
-
     /// How many bytes have been dropped so far.
-    #[must_use]
-    pub const fn dropped(&self) -> u64 {
+    pub(super) const fn dropped(&self) -> u64 {
         self.dropped
     }
 
@@ -133,8 +122,7 @@ impl LengthGuard {
     ///
     /// PEP 3333, "Handling the Content-Length Header": "if the application does not provide enough data to meet its stated
     /// Content-Length, the server should close the connection and log or otherwise report the error."
-    #[must_use]
-    pub fn end(&self) -> Ending {
+    pub(super) fn end(&self) -> Ending {
         match self.left() {
             Some(missing) if missing > 0 && self.content => Ending::Short(missing),
             _ => Ending::Complete,
@@ -174,7 +162,7 @@ mod tests {
     fn a_surplus_is_dropped() {
         let mut guard = LengthGuard::new(Some(5), true);
         assert_eq!([guard.allow(3), guard.allow(3), guard.allow(3)], [3, 2, 0]);
-        assert_eq!((guard.sent(), guard.dropped(), guard.left(), guard.end()), (5, 4, Some(0), Ending::Complete));
+        assert_eq!((guard.dropped(), guard.left(), guard.end()), (4, Some(0), Ending::Complete));
     }
 
     #[test]

@@ -5,20 +5,20 @@
 //! here is a function of its arguments: no clock, no files, no process state. Names no other room.
 #![forbid(unsafe_code)]
 
-pub mod admission;
-pub mod alias;
-pub mod environ;
-pub mod group;
-pub mod head;
-pub mod head_to_get;
-pub mod host;
-pub mod input;
-pub mod length;
-pub mod module_name;
-pub mod pairs;
-pub mod quote;
-pub mod response;
-pub mod script_name;
+mod admission;
+mod alias;
+mod environ;
+mod group;
+mod head;
+mod head_to_get;
+mod host;
+mod input;
+mod length;
+mod module_name;
+mod pairs;
+mod quote;
+mod response;
+mod script_name;
 #[cfg(test)]
 mod testing;
 
@@ -30,9 +30,9 @@ pub use head::{Head, HeaderError, StatusError};
 pub use head_to_get::{MapHead, head_is_get};
 pub use host::{Gone, Host, InputError, Level, Then};
 pub use input::Input;
-pub use length::{Ending, LengthError, LengthGuard, computed_length, may_have_content};
+pub use length::LengthError;
 pub use module_name::module_name;
-pub use pairs::{Appender, Pairs};
+pub use pairs::Pairs;
 pub use quote::Quoted;
 pub use response::{Failed, Response, SendError, StartError};
-pub use script_name::{SplitPath, collapse_slashes, group_script_name, split};
+pub use script_name::group_script_name;

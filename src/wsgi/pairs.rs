@@ -1,7 +1,7 @@
 //! `Pairs`: an ordered list of byte keys and values in one allocation.
 //!
 //! Holds `environ` before it becomes a dict (or is sent to a daemon) and the headers of a response. Keys may repeat: what a repeat
-//! means is the reader's business, [`Pairs::get`] lets the last win as a dict does. Cleared and reused, it allocates nothing.
+//! means is the reader's business: in a dict the last wins.
 
 /// An ordered list of (key, value) pairs of bytes; a value may be missing, which `environ` shows as `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,12 +20,6 @@ struct Span {
 }
 
 impl Pairs {
-    /// An empty list that allocates nothing yet.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self { bytes: Vec::new(), spans: Vec::new() }
-    }
-
     /// An empty list with room for `pairs` pairs of `bytes` bytes together.
     #[must_use]
     pub fn with_capacity(pairs: usize, bytes: usize) -> Self {
@@ -33,28 +27,20 @@ impl Pairs {
     }
 
     /// Appends a pair.
-    pub fn push(&mut self, key: &[u8], value: &[u8]) {
+    pub(super) fn push(&mut self, key: &[u8], value: &[u8]) {
         self.push_built(|out| out.bytes(key), |out| out.bytes(value));
     }
 
     /// Appends a pair whose value may be missing.
-    pub fn push_optional(&mut self, key: &[u8], value: Option<&[u8]>) {
+    pub(super) fn push_optional(&mut self, key: &[u8], value: Option<&[u8]>) {
         match value {
             Some(value) => self.push(key, value),
             None => self.push_valueless(|out| out.bytes(key)),
         }
     }
 
-    /// Appends a pair made of pieces, each side joined without a separator.
-    pub fn push_parts(&mut self, key: &[&[u8]], value: &[&[u8]]) {
-        self.push_built(
-            |out| key.iter().for_each(|part| out.bytes(part)),
-            |out| value.iter().for_each(|part| out.bytes(part)),
-        );
-    }
-
     /// Appends a pair whose key and value the closures write straight into the arena, key first.
-    pub fn push_built(&mut self, key: impl FnOnce(&mut Appender<'_>), value: impl FnOnce(&mut Appender<'_>)) {
+    pub(super) fn push_built(&mut self, key: impl FnOnce(&mut Appender<'_>), value: impl FnOnce(&mut Appender<'_>)) {
         let start = self.bytes.len();
         key(&mut Appender { bytes: &mut self.bytes });
         let key_end = self.bytes.len();
@@ -63,22 +49,16 @@ impl Pairs {
     }
 
     /// Appends a key without a value; the closure writes the key.
-    pub fn push_valueless(&mut self, key: impl FnOnce(&mut Appender<'_>)) {
+    pub(super) fn push_valueless(&mut self, key: impl FnOnce(&mut Appender<'_>)) {
         let start = self.bytes.len();
         key(&mut Appender { bytes: &mut self.bytes });
         let end = self.bytes.len();
         self.spans.push(Span { start, key_end: end, end, has_value: false });
     }
 
-    /// The value of the last pair with exactly this key (a missing value is empty); `None` when there is no such pair.
+    /// The value of the last pair with this key, letter case of ASCII ignored: for header names.
     #[must_use]
-    pub fn get(&self, key: &[u8]) -> Option<&[u8]> {
-        self.iter().rev().find_map(|(name, value)| (name == key).then_some(value))
-    }
-
-    /// As [`Pairs::get`], letter case of ASCII ignored: for header names.
-    #[must_use]
-    pub fn get_ignore_case(&self, key: &[u8]) -> Option<&[u8]> {
+    pub(super) fn get_ignore_case(&self, key: &[u8]) -> Option<&[u8]> {
         self.iter().rev().find_map(|(name, value)| name.eq_ignore_ascii_case(key).then_some(value))
     }
 
@@ -95,51 +75,27 @@ impl Pairs {
             (key, span.has_value.then_some(value))
         })
     }
-
-    /// How many pairs there are, repeated keys counted each time.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.spans.len()
-    }
-
-    /// Whether there is no pair.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.spans.is_empty()
-    }
-
-    /// How many bytes all keys and values take together.
-    #[must_use]
-    pub fn byte_len(&self) -> usize {
-        self.bytes.len()
-    }
-
-    /// Removes all pairs and keeps the memory for the next request.
-    pub fn clear(&mut self) {
-        self.bytes.clear();
-        self.spans.clear();
-    }
 }
 
 /// Writes one side of a pair into the arena; can only append.
 #[derive(Debug)]
-pub struct Appender<'a> {
+pub(super) struct Appender<'a> {
     bytes: &'a mut Vec<u8>,
 }
 
 impl Appender<'_> {
     /// Appends bytes.
-    pub fn bytes(&mut self, bytes: &[u8]) {
+    pub(super) fn bytes(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
     /// Appends each byte of an iterator.
-    pub fn each(&mut self, bytes: impl Iterator<Item = u8>) {
+    pub(super) fn each(&mut self, bytes: impl Iterator<Item = u8>) {
         self.bytes.extend(bytes);
     }
 
     /// Appends a number in decimal.
-    pub fn number(&mut self, number: impl Into<u64>) {
+    pub(super) fn number(&mut self, number: impl Into<u64>) {
         let mut rest: u64 = number.into();
         // u64::MAX has 20 digits.
         let mut digits = [0_u8; 20];
@@ -157,24 +113,30 @@ impl Appender<'_> {
 }
 
 #[cfg(test)]
+impl Pairs {
+    /// The value of the last pair with exactly this key (a missing value is empty): what a dict would hold.
+    pub(super) fn get(&self, key: &[u8]) -> Option<&[u8]> {
+        self.iter().rev().find_map(|(name, value)| (name == key).then_some(value))
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn pairs_keep_their_order_and_repeats() {
-        let mut pairs = Pairs::new();
+        let mut pairs = Pairs::default();
         pairs.push(b"b", b"1");
         pairs.push(b"a", b"");
         pairs.push(b"b", b"2");
         let all: Vec<_> = pairs.iter().collect();
         assert_eq!(all, [(&b"b"[..], &b"1"[..]), (b"a", b""), (b"b", b"2")]);
-        assert_eq!(pairs.len(), 3);
-        assert_eq!(pairs.byte_len(), 5);
     }
 
     #[test]
     fn the_last_of_equal_keys_wins() {
-        let mut pairs = Pairs::new();
+        let mut pairs = Pairs::default();
         pairs.push(b"Key", b"first");
         pairs.push(b"key", b"other case");
         pairs.push(b"Key", b"last");
@@ -186,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_missing_value_is_none_in_entries_and_empty_elsewhere() {
-        let mut pairs = Pairs::new();
+        let mut pairs = Pairs::default();
         pairs.push_optional(b"none", None);
         pairs.push_optional(b"empty", Some(b""));
         assert_eq!(pairs.entries().collect::<Vec<_>>(), [(&b"none"[..], None), (b"empty", Some(&b""[..]))]);
@@ -194,37 +156,25 @@ mod tests {
     }
 
     #[test]
-    fn parts_and_builders_join_without_separator() {
-        let mut pairs = Pairs::new();
-        pairs.push_parts(&[b"HTTP_", b"HOST"], &[b"a", b":", b"80"]);
+    fn builders_write_both_sides() {
+        let mut pairs = Pairs::default();
         pairs.push_built(|key| key.each(b"abc".iter().map(u8::to_ascii_uppercase)), |value| value.number(8080_u16));
-        assert_eq!(pairs.get(b"HTTP_HOST"), Some(&b"a:80"[..]));
-        assert_eq!(pairs.get(b"ABC"), Some(&b"8080"[..]));
+        pairs.push_valueless(|key| key.bytes(b"D"));
+        assert_eq!(pairs.entries().collect::<Vec<_>>(), [(&b"ABC"[..], Some(&b"8080"[..])), (b"D", None)]);
     }
 
     #[test]
     fn numbers_of_every_width_are_written_in_full() {
         for number in [0, 1, 9, 10, 99, 65_535, u64::from(u32::MAX), u64::MAX] {
-            let mut pairs = Pairs::new();
+            let mut pairs = Pairs::default();
             pairs.push_built(|_| (), |value| value.number(number));
             assert_eq!(pairs.get(b""), Some(number.to_string().as_bytes()));
         }
     }
 
     #[test]
-    fn clearing_keeps_the_memory_and_forgets_the_pairs() {
-        let mut pairs = Pairs::with_capacity(2, 16);
-        pairs.push(b"key", b"value");
-        let capacity = pairs.bytes.capacity();
-        pairs.clear();
-        assert!(pairs.is_empty());
-        assert_eq!(pairs.get(b"key"), None);
-        assert_eq!(pairs.bytes.capacity(), capacity);
-    }
-
-    #[test]
     fn keys_and_values_may_hold_any_byte() {
-        let mut pairs = Pairs::new();
+        let mut pairs = Pairs::default();
         pairs.push(b"\0\xff", b"\n\0");
         assert_eq!(pairs.iter().next(), Some((&b"\0\xff"[..], &b"\n\0"[..])));
     }

@@ -4,7 +4,8 @@
 
 use std::fs::File;
 
-use super::{Ending, Gone, Head, Host, LengthError, LengthGuard, Level, Then, computed_length, may_have_content};
+use super::length::{Ending, LengthGuard, computed_length, may_have_content};
+use super::{Gone, Head, Host, LengthError, Level, Then};
 
 /// Why `start_response` is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -8,11 +8,11 @@ use std::borrow::Cow;
 
 /// SCRIPT_NAME and PATH_INFO of a request, runs of slashes reduced to one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SplitPath<'a> {
+pub(super) struct SplitPath<'a> {
     /// What selected the application; empty for an application mounted at the root.
-    pub script_name: Cow<'a, [u8]>,
+    pub(super) script_name: Cow<'a, [u8]>,
     /// What is left for the application; may be empty.
-    pub path_info: Cow<'a, [u8]>,
+    pub(super) path_info: Cow<'a, [u8]>,
 }
 
 /// Splits the decoded `uri` into SCRIPT_NAME and PATH_INFO.
@@ -22,8 +22,7 @@ pub struct SplitPath<'a> {
 ///
 /// PEP 3333, "environ Variables": "SCRIPT_NAME: The initial portion of the request URL's "path" that corresponds to the
 /// application object ... This may be an empty string, if the application corresponds to the "root" of the server."
-#[must_use]
-pub fn split<'a>(uri: &'a [u8], path_info: &'a [u8], included: bool) -> SplitPath<'a> {
+pub(super) fn split<'a>(uri: &'a [u8], path_info: &'a [u8], included: bool) -> SplitPath<'a> {
     let end = if included || path_info.is_empty() { uri.len() } else { script_name_len(uri, path_info) };
     SplitPath {
         script_name: collapse_slashes(uri.get(..end).unwrap_or_default()),
@@ -42,8 +41,7 @@ pub fn group_script_name<'a>(uri: &'a [u8], path_info: &'a [u8], case_sensitive:
 }
 
 /// Reduces every run of `/` to one; borrows when there is none.
-#[must_use]
-pub fn collapse_slashes(path: &[u8]) -> Cow<'_, [u8]> {
+fn collapse_slashes(path: &[u8]) -> Cow<'_, [u8]> {
     let Some(first) = path.windows(2).position(|pair| pair == b"//") else {
         return Cow::Borrowed(path);
     };
