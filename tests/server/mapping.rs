@@ -37,7 +37,7 @@ wsgi_test!(without_a_grant_the_script_is_forbidden, |site| {
 
 wsgi_test!(the_first_matching_alias_wins, |site| {
     let site = site.mount("/wiki", "where").mount("/blog", "environ").mount("/", "unread").mount("/late", "where");
-    let server = site.start();
+    let server = site.expect_log("WSGIScriptAlias /late: never reached").start();
     assert_eq!(place(&server, "/wiki/x"), json!(["/wiki", "/x", "app.wsgi"]));
     assert_eq!(server.get("/blog/x").json()["environ"]["SCRIPT_NAME"], "/blog");
     assert_eq!(server.get("/wikipedia").ok(), "1");

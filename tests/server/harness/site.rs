@@ -184,6 +184,8 @@ impl Site {
         writeln!(text, "Define TREE {}", tree().display()).unwrap();
         writeln!(text, "ServerRoot {root}\nServerName localhost\nListen 127.0.0.1:{port}").unwrap();
         writeln!(text, "PidFile run/httpd.pid\nDefaultRuntimeDir run\nErrorLog logs/error.log").unwrap();
+        // Where `ulimit -c` allows it, a child that crashes leaves its core in the folder of the failed test.
+        writeln!(text, "CoreDumpDirectory {root}/var").unwrap();
         writeln!(text, "ErrorLogFormat \"{}\"\nLogLevel info", log::FORMAT).unwrap();
         text.push_str(&self.httpd.load(&format!("mpm_{}", self.setting.mpm.name())));
         for name in MODULES {
