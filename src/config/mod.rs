@@ -8,6 +8,7 @@
 //! environment, no statics that change.
 #![forbid(unsafe_code)]
 
+mod daemon;
 mod dir;
 mod directive;
 mod group;
@@ -19,6 +20,7 @@ mod server;
 mod table;
 mod words;
 
+pub use daemon::DaemonOptions;
 pub use dir::{DirConfig, HeadMapping};
 pub use directive::{Arguments, Context, Directive, Kind, Merge, OptionRow, Standing, apply};
 pub use group::ProcessGroup;

@@ -1,0 +1,123 @@
+//! What parent, supervisor and workers tell each other about groups and processes: rare messages, as JSON.
+//!
+//! Both ends of each channel are of one build (the executables are opened by the parent that sends the settings), so the form may change
+//! at will. A message travels as one sealed memory file with the descriptors that it names (`os::channel`).
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::DaemonOptions;
+
+/// Parent to supervisor. A configuration is `Begin`, its groups, `Commit`; nothing changes before `Commit`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ToSupervisor {
+    /// A configuration follows, the parent's n-th.
+    Begin { generation: u32 },
+    /// One group. Descriptors: a listening socket for each process, in the order of their slots; then the group's error log; then the
+    /// worker's executable.
+    Group(Box<GroupSettings>),
+    /// The configuration is whole. Groups that it does not name drain and end.
+    Commit,
+    /// httpd stops: TERM to all workers, KILL after the time given (milliseconds), then the supervisor ends.
+    Stop { within: u64 },
+}
+
+/// Supervisor to parent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromSupervisor {
+    /// The configuration of this generation is in force; its workers are being started.
+    Committed { generation: u32 },
+}
+
+/// A daemon process group as the parent resolved it: names are numbers, paths absolute.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GroupSettings {
+    pub name: Vec<u8>,
+    /// Digest of everything below: the same key means that running workers serve it right.
+    pub key: String,
+    /// Shown to children in HELLO; 32 random bytes, kept over restarts with an unchanged key.
+    pub secret: [u8; 32],
+    pub options: DaemonOptions,
+    pub identity: Identity,
+    pub python: PythonSettings,
+    /// Scripts to load before the first request: file and application group (empty: the main interpreter).
+    pub imports: Vec<(Vec<u8>, Vec<u8>)>,
+    /// The paths of the listening sockets, by slot; for messages.
+    pub sockets: Vec<Vec<u8>>,
+    /// httpd's effective LogLevel for our module in the group's server, as httpd counts (3 error .. 7 debug, 8 trace1).
+    pub log_level: u8,
+}
+
+/// Who a worker becomes. Nothing is changed where the parent is not root.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    pub change: bool,
+    pub uid: u32,
+    pub gid: u32,
+    /// The whole supplementary list.
+    pub groups: Vec<u32>,
+    /// Name and home directory of the user, where passwd knows it: HOME, USER, LOGNAME and the working directory.
+    pub user: Option<Vec<u8>>,
+    pub home: Option<Vec<u8>>,
+}
+
+/// The G directives about Python that hold in daemon processes (reference 1.7), and what applications are told.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PythonSettings {
+    pub home: Option<Vec<u8>>,
+    pub optimize: u8,
+    pub warnings: Vec<Vec<u8>>,
+    /// None: Python decides. Some(None): random. Some(Some(n)): fixed.
+    pub hash_seed: Option<Option<u32>>,
+    pub dont_write_bytecode: bool,
+    /// Seconds.
+    pub switch_interval: Option<f64>,
+    pub destroy_interpreter: bool,
+    pub restrict_stdin: bool,
+    pub restrict_stdout: bool,
+    pub restrict_signal: bool,
+    pub case_sensitivity: bool,
+    pub module_version: [u32; 3],
+    pub apache_version: [u32; 3],
+}
+
+/// Supervisor to worker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ToWorker {
+    /// The first message. Descriptors: the listening socket. `preload`: scripts that the outgoing worker served, to be loaded before `Ready`.
+    Settings { group: Box<GroupSettings>, slot: u32, preload: Vec<(Vec<u8>, Vec<u8>)> },
+    /// Stop accepting, finish what was begun (at most so many milliseconds; none: no limit), then end.
+    Drain { within: Option<u64> },
+}
+
+/// Worker to supervisor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromWorker {
+    /// Imports are done, it accepts from now on.
+    Ready,
+    /// It can't start; the text is a line for the administrator. It exits.
+    Unfit { cause: String },
+    /// Somebody should take its place: it serves on until it is told to drain.
+    Replace { reason: Reason },
+    /// Its place must be taken at once: it accepts no more and ends (signals TERM, INT; timeouts).
+    Leaving { reason: Reason },
+    /// A script that it has served: file and application group. For the preload of its successor.
+    Served { script: Vec<u8>, application_group: Vec<u8> },
+}
+
+/// Why a worker is replaced; the words are mod_wsgi's (reference 6.14).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    ShutdownSignal,
+    GracefulSignal,
+    EvictionSignal,
+    MaximumRequests,
+    MaximumMemory,
+    RestartInterval,
+    InactivityTimeout,
+    RequestTimeout,
+    StartupTimeout,
+    DeadlockTimeout,
+    CpuTimeLimit,
+    ScriptReload,
+}
