@@ -149,6 +149,7 @@ wsgi_test!(signal_handlers_are_pythons_business_when_unrestricted, |site| {
 });
 
 wsgi_test!(a_stop_with_requests_in_flight_is_prompt, every_mpm, |site| {
+    let event = site.setting.mpm == Mpm::Event;
     let server = site.app("stepwise").conf("SetEnv demo.var ${ROOT}/var").children(2).start();
     let mut connection = server.connect();
     connection.send_head(&Request::get("/"));
@@ -156,7 +157,7 @@ wsgi_test!(a_stop_with_requests_in_flight_is_prompt, every_mpm, |site| {
     // The application waits for a file that comes only now, so that the stop finds it running.
     server.signal(nix::sys::signal::Signal::SIGTERM);
     server.root.write("var/go", "");
-    server.ended();
+    server.ended(event);
 });
 
 wsgi_test!(processes_without_wsgi_requests_end_cleanly, every_mpm, |site| {

@@ -157,6 +157,17 @@ wsgi_test!(answers_without_a_body_have_none, |site| {
     }
 });
 
+wsgi_test!(an_interim_status_is_no_answer_that_hangs, |site| {
+    let server = site.app("scripted").start();
+    let plan = json!({"status": "100 Continue", "items": ["x"]}).to_string();
+    let mut connection = server.connect();
+    connection.send_head(&Request::post("/", &plan));
+    connection.send(&plan);
+    // HTTP does not allow it as the end of an exchange; as C mod_wsgi, the application gets what it asked for, and what
+    // matters is that the connection ends.
+    assert!(connection.rest().starts_with("HTTP/1.1 100 "));
+});
+
 wsgi_test!(a_head_request_gets_headers_only, |site| {
     let server = site.app("scripted").start();
     let mut connection = server.connect();
