@@ -240,7 +240,8 @@ const ROWS: [Row; 46] = [
         "seconds",
         "15",
         Seconds(|set| &mut set.graceful_timeout),
-        "How long a process that is replaced may finish requests which it has begun; 0 is not at all.",
+        "How long a process that is replaced may finish requests which it has begun; 0 is not at all. At a graceful \
+         restart of httpd there is no limit unless this option is written.",
     ),
     with_default(
         "eviction-timeout",
