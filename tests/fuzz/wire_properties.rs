@@ -5,6 +5,7 @@ use super::wire::{FrameError, HEADER_LINE, REQUEST_MOST, Reader};
 
 /// Whose frames the bytes are taken for.
 #[derive(Clone, Copy, Debug)]
+#[allow(dead_code, reason = "each fuzz target plays one of the two, the unit tests play both")]
 pub(crate) enum Sender {
     Child,
     Worker,
