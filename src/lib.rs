@@ -14,6 +14,7 @@
 //! | `hooks` | thin: adopt the C arguments, delegate, answer | record only |
 
 pub mod config;
+pub mod supervise;
 pub mod wire;
 pub mod wsgi;
 
