@@ -241,7 +241,9 @@ impl Life {
         };
         let limits = self.limits.clone();
         if passed(Some(sight.alive), limits.deadlock) {
-            out.push(Do::Say("deadlock-timeout: no thread could run Python code for too long; the process ends".into()));
+            out.push(Do::Say(
+                "deadlock-timeout: no thread could run Python code for too long; the process ends".into(),
+            ));
             self.leave_stuck(Reason::DeadlockTimeout, now, out);
         } else if !sight.loaded && passed(sight.first_request, limits.startup) {
             out.push(Do::Say("startup-timeout: no script could be loaded in time; the process ends".into()));

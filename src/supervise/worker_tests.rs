@@ -54,14 +54,19 @@ fn a_worker_without_timers_waits_for_ever() {
 #[test]
 fn each_timer_works_alone() {
     let leaves = |reason, at| vec![(at, Do::Leave(reason)), (at, Do::StopAccepting), (at, END)];
-    let inactive = |_| Sight { last_activity: Some(secs(3)), first_request: Some(secs(3)), closed: true, ..Sight::default() };
+    let inactive =
+        |_| Sight { last_activity: Some(secs(3)), first_request: Some(secs(3)), closed: true, ..Sight::default() };
     let mut life = Life::new(Limits { inactivity: Some(secs(10)), ..off() });
     assert_eq!(run(&mut life, 3, 16, inactive)[..3], leaves(Reason::InactivityTimeout, 13_000)[..]);
 
     let mut life = Life::new(Limits { startup: Some(secs(10)), ..off() });
     assert_eq!(run(&mut life, 3, 16, inactive)[..3], leaves(Reason::StartupTimeout, 13_000)[..]);
     let mut life = Life::new(Limits { startup: Some(secs(10)), ..off() });
-    assert_eq!(run(&mut life, 3, 99, |now| Sight { loaded: true, ..inactive(now) }), [], "cancelled by a loaded script");
+    assert_eq!(
+        run(&mut life, 3, 99, |now| Sight { loaded: true, ..inactive(now) }),
+        [],
+        "cancelled by a loaded script"
+    );
     assert_eq!(run(&mut life, 3, 99, quiet), [], "no request, no start");
 
     let mut life = Life::new(Limits { restart: Some(secs(60)), ..off() });
@@ -90,11 +95,7 @@ fn each_timer_works_alone() {
     let did = run(&mut life, 2, 14, |now| Sight { active: &one, ..quiet(now) });
     assert_eq!(
         did[..3],
-        [
-            (12_000, Do::Dump(one[0])),
-            (12_000, Do::Leave(Reason::RequestTimeout)),
-            (12_000, Do::StopAccepting)
-        ]
+        [(12_000, Do::Dump(one[0])), (12_000, Do::Leave(Reason::RequestTimeout)), (12_000, Do::StopAccepting)]
     );
 }
 
@@ -145,7 +146,10 @@ fn a_stuck_request_leaves_the_others_the_graceful_window() {
     let at = |what: &Do| did.iter().find(|(_, done)| done == what).map(|(at, _)| *at);
     assert_eq!(at(&Do::StopAccepting), Some(10_000));
     // 4 s window; then requests have 4 of the 5 s of the end, of which the rest is for exit functions.
-    assert_eq!(did.iter().find(|(_, done)| matches!(done, Do::EndPython(_))), Some(&(18_000, Do::EndPython(Some(secs(1))))));
+    assert_eq!(
+        did.iter().find(|(_, done)| matches!(done, Do::EndPython(_))),
+        Some(&(18_000, Do::EndPython(Some(secs(1)))))
+    );
     assert_eq!(at(&Do::Exit), Some(19_000));
 }
 
@@ -156,7 +160,10 @@ fn signals_of_an_operator() {
     let mut life = Life::new(Limits { graceful: secs(15), ..off() });
     assert_eq!(said(life.step(Event::Graceful, secs(1), &sight)), [Do::Replace(Reason::GracefulSignal)]);
     assert_eq!(said(life.step(Event::Graceful, secs(2), &sight)), [], "once is enough");
-    assert_eq!(said(life.step(Event::Terminate, secs(3), &sight)), [Do::Leave(Reason::ShutdownSignal), Do::StopAccepting]);
+    assert_eq!(
+        said(life.step(Event::Terminate, secs(3), &sight)),
+        [Do::Leave(Reason::ShutdownSignal), Do::StopAccepting]
+    );
     assert_eq!(said(life.step(Event::Terminate, secs(3), &sight)), []);
 
     let mut life = Life::new(Limits { graceful: secs(15), eviction: Some(secs(3)), ..off() });
