@@ -6,15 +6,22 @@
 //! |---|---|---|
 //! | [`config`] | directive table, what was typed, merge rules | no |
 //! | [`wsgi`] | environ rules, status and header checks, path splitting | no |
+//! | [`wire`] | frames of requests, messages about processes | no |
+//! | [`supervise`] | lives of workers and groups as state machines | no |
+//! | [`os`] | channels, processes, signals, log pipes of Linux | yes |
 //! | `bindings` | bindgen's output, the C shim, layout checks | yes |
 //! | `apache` | panic boundary, pool, request, brigade, server, log, command | yes |
 //! | `python` | runtime, interpreters, thread states, objects, streams | yes |
 //! | `application` | loads scripts, builds environ, calls, iterates, reports; talks to a `Host` | no |
+//! | `worker` | a daemon process: serves requests that come as frames, with a `Host` over them | no |
 //! | `embedded` | `Host` over a live request in an httpd child | no |
+//! | [`supervisor`] | the process that starts, watches, replaces and ends daemon workers | no |
 //! | `hooks` | thin: adopt the C arguments, delegate, answer | record only |
 
 pub mod config;
+pub mod os;
 pub mod supervise;
+pub mod supervisor;
 pub mod wire;
 pub mod wsgi;
 
@@ -30,3 +37,5 @@ mod embedded;
 mod hooks;
 #[cfg(feature = "module")]
 mod python;
+#[cfg(feature = "module")]
+pub mod worker;

@@ -1,4 +1,3 @@
-//! The lives of workers, groups and restarts as state machines: given an event and the time, what next. (Being furnished.)
-#![forbid(unsafe_code)]
+//! Lives of workers, groups and restarts as state machines.
 
 pub mod worker;
