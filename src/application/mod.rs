@@ -110,7 +110,12 @@ impl Applications {
     /// # Errors
     /// A line for the administrator.
     pub(crate) fn new(constants: Constants, settings: impl FnOnce() -> Settings) -> Result<Applications, StartError> {
-        Ok(Applications { runtime: Runtime::get(settings)?, constants, groups: RwLock::default() })
+        Ok(Applications::of(Runtime::get(settings)?, constants))
+    }
+
+    /// The applications of a Python that runs.
+    pub(crate) fn of(runtime: &'static Runtime, constants: Constants) -> Applications {
+        Applications { runtime, constants, groups: RwLock::default() }
     }
 
     /// Serves one request. Blocks until the response is sent, or given up.

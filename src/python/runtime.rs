@@ -122,13 +122,13 @@ impl Runtime {
     ///
     /// # Errors
     /// [`StartError`], for the administrator.
-    pub(crate) fn start_here(settings: Settings) -> Result<MainThread, StartError> {
+    pub(crate) fn start_here(settings: Settings) -> Result<(MainThread, &'static Runtime), StartError> {
         preflight::check(settings.home.as_deref())?;
         let settings = Arc::new(settings);
         let _ = LOG.set(settings.log);
         let main = home::start_main_here(&settings).map_err(StartError::Python)?;
-        Runtime::keep(settings, main.interpreter());
-        Ok(main)
+        let runtime = Runtime::keep(settings, main.interpreter());
+        Ok((main, runtime))
     }
 
     fn keep(settings: Arc<Settings>, main: Arc<Interpreter>) -> &'static Runtime {
