@@ -97,21 +97,29 @@ fn carry_out(process: &'static Process, next: Do) {
         Do::Dump(active) => order(process, Order::Dump(active)),
         Do::EndPython(within) => {
             let end = move || {
-                // The main thread returns where nothing of Python is left, and the process ends with it.
-                if !Runtime::running().is_some_and(|runtime| runtime.end(within)) {
-                    exit_now(0);
+                // Requests had their time before. The main thread returns where nothing of Python is left, and the process ends with it.
+                if !Runtime::running().is_some_and(|runtime| runtime.end(within, within.map(|within| within / 4))) {
+                    cut_off(process, 0);
                 }
             };
             if std::thread::Builder::new().name("wsgi:end".to_owned()).spawn(end).is_err() {
                 exit_now(FORCED);
             }
         }
-        Do::Exit => {
-            let text = "WSGI0351: the process did not end within shutdown-timeout, and is ended by force: exit functions may not have run";
-            log::line(Level::Warn, text.as_bytes());
-            exit_now(FORCED);
-        }
+        Do::Exit => cut_off(process, FORCED),
     }
+}
+
+/// Ends the process with what is left in it: requests, or else threads and exit functions of the application.
+fn cut_off(process: &Process, status: i32) -> ! {
+    let unfinished = process.requests.active().len();
+    let text = match (unfinished, status) {
+        (0, 0) => exit_now(0),
+        (0, _) => "WSGI0359: shutdown-timeout is over, and the process ends while exit functions go on".to_owned(),
+        _ => format!("WSGI0351: shutdown-timeout is over, and the process ends with requests unfinished: {unfinished}"),
+    };
+    log::line(Level::Warn, text.as_bytes());
+    exit_now(FORCED);
 }
 
 fn order(process: &Process, order: Order) {
