@@ -49,7 +49,7 @@ pub(super) fn run(
             door.shut();
         }
         Err(cause) => {
-            let cause = format!("WSGI0347: the worker can't serve: {cause}");
+            let cause = format!("WSGI0407: the worker can't serve: {cause}");
             process.say(&FromWorker::Unfit { cause });
             process.tell(Event::Terminate);
         }
@@ -153,7 +153,7 @@ impl Door {
             }
             Ok(None) => {}
             Err(cause) => {
-                log::line(Level::Error, format!("WSGI0348: a connection can't be accepted: {cause}").as_bytes());
+                log::line(Level::Error, format!("WSGI0408: a connection can't be accepted: {cause}").as_bytes());
                 self.rest();
             }
         }
@@ -176,7 +176,7 @@ impl Door {
                 let limit = self.process.group.options.socket_timeout().unwrap_or(TIMEOUT);
                 let added = stream.limit(limit).and_then(|()| self.process.connections.add(stream, reader));
                 if let Err(cause) = added {
-                    let text = format!("WSGI0349: a connection can't be kept: {cause}");
+                    let text = format!("WSGI0409: a connection can't be kept: {cause}");
                     log::line(Level::Error, text.as_bytes());
                 }
             }

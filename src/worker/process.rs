@@ -86,7 +86,7 @@ impl Process {
             // The supervisor is gone: the control thread notices for itself.
             && !matches!(cause.kind(), std::io::ErrorKind::BrokenPipe | std::io::ErrorKind::ConnectionReset)
         {
-            log::line(Level::Error, format!("WSGI0342: the supervisor can't be told {message:?}: {cause}").as_bytes());
+            log::line(Level::Error, format!("WSGI0402: the supervisor can't be told {message:?}: {cause}").as_bytes());
         }
     }
 

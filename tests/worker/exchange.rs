@@ -202,7 +202,7 @@ fn answers_that_fail() {
     assert!(answer.logs.iter().any(|(level, line)| *level == 4 && line.contains("WSGI0301")), "{answer:?}");
     let answer = child.ask(&worker.get("/head"));
     assert_eq!((answer.status.as_str(), answer.end), ("", Some(End::Status(500))), "a head that no frame can hold");
-    assert!(answer.logs.iter().any(|(_, line)| line.contains("WSGI0345")), "{answer:?}");
+    assert!(answer.logs.iter().any(|(_, line)| line.contains("WSGI0405")), "{answer:?}");
     // What is said behind the end is the group's.
     let answer = child.ask(&worker.get("/closing"));
     assert_eq!((answer.text().as_str(), answer.end), ("body", Some(End::Complete)));

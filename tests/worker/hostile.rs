@@ -74,7 +74,7 @@ fn what_can_not_be_behind_a_hello_ends_the_connection() {
     bytes[last - 3..].copy_from_slice(b"\xff\xff\xff\x7f");
     cut.stream.write_all(&bytes).unwrap();
     assert!(cut.is_closed_silently(), "a length that runs over the end");
-    worker.logs("WSGI0346");
+    worker.logs("WSGI0406");
     assert_eq!(worker.connect().ask(&worker.get("/")).text(), "hello");
 }
 

@@ -92,7 +92,7 @@ fn a_request_that_takes_too_long_is_interrupted() {
         let answer = child.ask(&worker.get(path));
         assert_eq!(answer.end, Some(End::Status(504)), "{path} {answer:?}");
         assert!((1..4).contains(&begin.elapsed().as_secs()));
-        assert!(answer.logs.iter().any(|(level, line)| *level == 6 && line.contains("WSGI0340")), "{answer:?}");
+        assert!(answer.logs.iter().any(|(level, line)| *level == 6 && line.contains("WSGI0400")), "{answer:?}");
         assert!(answer.logs.iter().any(|(level, line)| *level == 6 && line.contains("RequestTimeout")), "{answer:?}");
     }
     worker.logs("6|thread ");
@@ -121,7 +121,7 @@ fn a_request_that_can_not_be_interrupted_ends_the_process() {
     assert_eq!(other.answer(&ask).text(), "done", "requests that run may finish");
     worker.logs("time.sleep(30)");
     assert_eq!(worker.end(), 255);
-    worker.logs("WSGI0351");
+    worker.logs("WSGI0411");
 }
 
 #[test]

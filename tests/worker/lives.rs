@@ -202,7 +202,7 @@ fn exit_functions_do_not_hold_up_the_end() {
     worker.signal(Signal::SIGTERM);
     assert_eq!(worker.end(), 255);
     assert!((900..2500).contains(&begin.elapsed().as_millis()), "{:?}", begin.elapsed());
-    worker.logs("WSGI0359");
+    worker.logs("4|WSGI0");
 }
 
 #[test]
