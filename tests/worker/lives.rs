@@ -1,13 +1,14 @@
 //! Beginnings, replacements and ends.
 
 use std::fs;
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use mod_wsgi::wire::End;
 use mod_wsgi::wire::control::{FromWorker, Reason};
 use nix::sys::signal::Signal;
 
-use crate::child::{Ask, mtime};
+use crate::child::{Answer, Ask, Child, mtime};
 use crate::supervisor::{start, until};
 
 const APP: &str = r#"
@@ -114,6 +115,64 @@ fn a_drain_finishes_what_began_and_refuses_what_is_queued() {
     worker.logs("exit functions ran");
     worker.listener.set_nonblocking(true).unwrap();
     assert!(worker.listener.accept().is_ok(), "the late one is still in the backlog");
+}
+
+/// What became of a request on a connection whose worker may drain.
+#[derive(PartialEq, Debug)]
+enum Fate {
+    Answered,
+    /// Not begun: another worker can have it.
+    Elsewhere,
+    Lost,
+}
+
+fn fate(child: &mut Child, ask: &Ask<'_>) -> Fate {
+    if child.stream.write_all(&Child::encoded(ask)).is_err() {
+        return Fate::Elsewhere;
+    }
+    let mut answer = Answer::default();
+    while let Some(None) = child.step(&mut answer) {
+        match answer.end {
+            Some(End::Complete) => return Fate::Answered,
+            Some(_) => return Fate::Lost,
+            None if answer.refused => return Fate::Elsewhere,
+            None => {}
+        }
+    }
+    Fate::Lost
+}
+
+#[test]
+fn a_drain_under_load_loses_nothing() {
+    for round in 0..12_u64 {
+        let Some(mut worker) = start(APP).options(|options| options.threads = Some(3)).ready() else { return };
+        let ask = worker.get("/");
+        let answered = std::thread::scope(|scope| {
+            let hammer = |mut child: Child| {
+                let ask = ask.clone();
+                move || {
+                    let mut answered = 0;
+                    loop {
+                        match fate(&mut child, &ask) {
+                            Fate::Answered => answered += 1,
+                            Fate::Elsewhere => return answered,
+                            Fate::Lost => panic!("a request is lost after {answered}"),
+                        }
+                    }
+                }
+            };
+            let threads: Vec<_> = (0..6).map(|_| scope.spawn(hammer(worker.connect()))).collect();
+            std::thread::sleep(Duration::from_millis(30 + 7 * round));
+            if round.is_multiple_of(2) {
+                worker.drain(None);
+            } else {
+                worker.signal(Signal::SIGTERM);
+            }
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum::<u32>()
+        });
+        assert!(answered > 0);
+        assert_eq!(worker.end(), 0, "{:#?}", worker.log());
+    }
 }
 
 #[test]
