@@ -13,6 +13,7 @@
 //! | `apache` | panic boundary, pool, request, brigade, server, log, command | yes |
 //! | `python` | runtime, interpreters, thread states, objects, streams | yes |
 //! | `application` | loads scripts, builds environ, calls, iterates, reports; talks to a `Host` | no |
+//! | `worker` | a daemon process: serves requests that come as frames, with a `Host` over them | no |
 //! | `embedded` | `Host` over a live request in an httpd child | no |
 //! | [`supervisor`] | the process that starts, watches, replaces and ends daemon workers | no |
 //! | `hooks` | thin: adopt the C arguments, delegate, answer | record only |
@@ -36,3 +37,5 @@ mod embedded;
 mod hooks;
 #[cfg(feature = "module")]
 mod python;
+#[cfg(feature = "module")]
+pub mod worker;

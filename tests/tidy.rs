@@ -26,7 +26,7 @@ const ROOMS: &[(&str, &[&str], Unsafe)] = &[
     ("application", &["python", "wsgi", "config"], Unsafe::Never),
     ("embedded", &["apache", "application", "python", "wsgi", "config"], Unsafe::Never),
     ("proxy", &["apache", "os", "wire", "board", "wsgi", "config"], Unsafe::Never),
-    ("worker", &["application", "python", "os", "wire", "board", "wsgi", "config"], Unsafe::Never),
+    ("worker", &["application", "python", "os", "supervise", "wire", "board", "wsgi", "config"], Unsafe::Never),
     ("supervisor", &["os", "supervise", "wire", "board", "config"], Unsafe::Never),
     ("access", &["apache", "application", "python", "wsgi", "config"], Unsafe::Never),
     ("metrics", &["python", "board", "config"], Unsafe::Never),

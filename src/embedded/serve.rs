@@ -36,6 +36,8 @@ pub(crate) fn handle(request: &mut Request<'_>) -> Answer {
     match run(request, child, &mapped.unwrap_or_default(), &dir) {
         Outcome::Done => Answer::OK,
         Outcome::Status(status) => Answer::status(status),
+        // Said by processes that are replaced, which no child is.
+        Outcome::Changed => Answer::status(500),
     }
 }
 
@@ -100,6 +102,9 @@ fn run(request: &mut Request<'_>, child: &Child, mapped: &Mapped, dir: &DirConfi
         client_method: &client_method,
         thread_id: thread_id(),
         request_start: seconds(request.arrived()),
+        queue_start: 0.0,
+        daemon_start: 0.0,
+        watch: None,
     };
     applications.serve(&job, &mut Live::new(request, dir.enable_sendfile()))
 }

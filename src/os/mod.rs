@@ -5,8 +5,16 @@
 //! One of the rooms that may hold `unsafe`; `nix`'s safe wrappers come first.
 
 pub mod channel;
+pub mod epoll;
+pub mod forked;
+pub mod handlers;
+pub mod identity;
+pub mod limits;
 pub mod logpipe;
 pub mod pidfd;
 pub mod poll;
 pub mod signals;
 pub mod spawn;
+pub mod stream;
+pub mod title;
+pub mod wake;
