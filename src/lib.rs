@@ -13,6 +13,7 @@
 //! | `embedded` | `Host` over a live request in an httpd child | no |
 //! | `hooks` | thin: adopt the C arguments, delegate, answer | record only |
 
+pub mod board;
 pub mod config;
 pub mod wire;
 pub mod wsgi;
@@ -27,5 +28,7 @@ mod bindings;
 mod embedded;
 #[cfg(feature = "module")]
 mod hooks;
+#[cfg(feature = "module")]
+mod os;
 #[cfg(feature = "module")]
 mod python;

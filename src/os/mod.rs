@@ -1,0 +1,5 @@
+//! The system below the processes: descriptors, memory, processes.
+
+pub(crate) mod connect;
+pub(crate) mod listen;
+pub(crate) mod memory;
