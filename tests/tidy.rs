@@ -14,7 +14,7 @@ const ROOMS: &[(&str, &[&str], Unsafe)] = &[
     // Pure: no httpd, no Python, no system.
     ("config", &[], Unsafe::Never),
     ("wsgi", &[], Unsafe::Never),
-    ("wire", &[], Unsafe::Never),
+    ("wire", &["config"], Unsafe::Never),
     ("board", &[], Unsafe::Never),
     ("supervise", &["board", "config"], Unsafe::Never),
     // Wrappers of C.

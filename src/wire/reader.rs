@@ -1,0 +1,186 @@
+//! `Reader`: from bytes as they come to frames, in one direction of one connection.
+
+use std::ops::Range;
+
+use super::frame::{HEADER, Header, Stage};
+use super::{FrameError, FromChild, FromWorker, child, worker};
+
+/// The longest line of a response's head where `header-buffer-size` is not set, as mod_wsgi counts: two bytes less are let through.
+pub const HEADER_LINE: usize = 32 * 1024;
+
+/// Taken at first; the heads of most requests fit.
+const FIRST: usize = 16 * 1024;
+/// A larger buffer is given back as soon as it is empty.
+const KEPT: usize = 128 * 1024;
+
+/// Gathers the bytes of one direction of a connection and cuts them into frames. The owner of the connection reads into
+/// [`space`](Reader::space), says how much came ([`filled`](Reader::filled)), and takes frames until there is none.
+///
+/// Frames borrow from the buffer. Memory is taken for a frame only when its header is in order: known kind, admitted at this point of the
+/// conversation, length within the limit of the kind.
+#[derive(Debug)]
+pub struct Reader {
+    /// Bytes that came and are not taken yet are `buffer[start..end]`; the rest is space.
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    stage: Stage,
+    header_line: usize,
+    failed: Option<FrameError>,
+}
+
+impl Reader {
+    /// For a worker: reads what a child sends on a fresh connection.
+    #[must_use]
+    pub const fn of_child() -> Reader {
+        Reader::at(Stage::Greeting, HEADER_LINE)
+    }
+
+    /// For a child: reads what a worker sends. `header_line` is `header-buffer-size` in bytes, [`HEADER_LINE`] if that is not set.
+    #[must_use]
+    pub const fn of_worker(header_line: usize) -> Reader {
+        Reader::at(Stage::Waiting, header_line)
+    }
+
+    const fn at(stage: Stage, header_line: usize) -> Reader {
+        Reader { buffer: Vec::new(), start: 0, end: 0, stage, header_line, failed: None }
+    }
+
+    /// Where to read into: never empty, and large enough for the frame under way. May hold more than that frame lacks: what else is
+    /// there is read in advance.
+    pub fn space(&mut self) -> &mut [u8] {
+        self.give_back();
+        let wanted = self.lacks().max(1);
+        if self.buffer.len() - self.end < wanted {
+            self.buffer.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+            let least = self.end + wanted;
+            if self.end == 0 && self.buffer.len() < least {
+                // Comes zeroed from the system where it is large.
+                self.buffer = vec![0; least.max(FIRST)];
+            } else if self.buffer.len() < least {
+                self.buffer.resize(least, 0);
+            }
+        }
+        self.buffer.get_mut(self.end..).unwrap_or_default()
+    }
+
+    /// Says that so many bytes were read into [`space`](Reader::space).
+    pub fn filled(&mut self, bytes: usize) {
+        self.end = self.buffer.len().min(self.end + bytes);
+    }
+
+    /// How many bytes the frame under way lacks, as far as is known: of its header first, then of the rest. 0: the next frame is there, or
+    /// the error that stands in its place.
+    #[must_use]
+    pub fn lacks(&self) -> usize {
+        let held = self.end - self.start;
+        match self.header() {
+            Ok(None) => HEADER - held,
+            Ok(Some(header)) => (HEADER + header.length).saturating_sub(held),
+            Err(_) => 0,
+        }
+    }
+
+    /// Whether bytes are held that no frame was made of yet. Where the connection ends, or a request is over: something is cut off, or
+    /// came unasked.
+    #[must_use]
+    pub const fn has_partial(&self) -> bool {
+        self.start < self.end
+    }
+
+    /// The next frame of a child; none where more bytes are needed.
+    ///
+    /// # Errors
+    /// What is wrong with the bytes; the same again at every later call.
+    pub fn next_child(&mut self) -> Result<Option<FromChild<'_>>, FrameError> {
+        let Some((header, payload)) = self.take()? else { return Ok(None) };
+        let frame = child::decode(header, self.buffer.get(payload).unwrap_or_default());
+        settle_child(&mut self.stage, &mut self.failed, frame)
+    }
+
+    /// As [`next_child`](Reader::next_child), with the frame's bytes moved to `own`, so that reading can go on while the frame is in use:
+    /// for a REQUEST, during which BODY frames come. `own` may be used again and again.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn take_child<'o>(&mut self, own: &'o mut Vec<u8>) -> Result<Option<FromChild<'o>>, FrameError> {
+        let Some((header, payload)) = self.take()? else { return Ok(None) };
+        own.clear();
+        own.shrink_to(KEPT);
+        own.extend_from_slice(self.buffer.get(payload).unwrap_or_default());
+        settle_child(&mut self.stage, &mut self.failed, child::decode(header, own))
+    }
+
+    /// The next frame of a worker; none where more bytes are needed.
+    ///
+    /// # Errors
+    /// What is wrong with the bytes; the same again at every later call.
+    pub fn next_worker(&mut self) -> Result<Option<FromWorker<'_>>, FrameError> {
+        let Some((header, payload)) = self.take()? else { return Ok(None) };
+        let frame = worker::decode(header, self.buffer.get(payload).unwrap_or_default(), self.header_line);
+        let frame = frame.and_then(|frame| {
+            self.stage = self.stage.after_worker(&frame)?;
+            Ok(frame)
+        });
+        if let Err(error) = &frame {
+            self.failed = Some(error.clone());
+        }
+        frame.map(Some)
+    }
+
+    /// Takes the next frame out of what came, if it is whole: its header, and where its payload lies until the next
+    /// [`space`](Reader::space).
+    fn take(&mut self) -> Result<Option<(Header, Range<usize>)>, FrameError> {
+        let header = self.header().inspect_err(|error| self.failed = Some(error.clone()))?;
+        match header {
+            Some(header) if HEADER + header.length <= self.end - self.start => {
+                let payload = self.start + HEADER..self.start + HEADER + header.length;
+                self.start = payload.end;
+                Ok(Some((header, payload)))
+            }
+            Some(_) | None => {
+                self.give_back();
+                Ok(None)
+            }
+        }
+    }
+
+    /// The header of the frame under way, once all of it came.
+    fn header(&self) -> Result<Option<Header>, FrameError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        let held = self.buffer.get(self.start..self.end).unwrap_or_default();
+        let Some(bytes) = held.first_chunk() else { return Ok(None) };
+        let header = Header::parse(*bytes)?;
+        if self.stage.admits(header.kind) {
+            Ok(Some(header))
+        } else {
+            Err(FrameError::OutOfOrder { kind: header.kind })
+        }
+    }
+
+    /// Begins again at the front of the buffer where nothing is held, and frees one that a large frame left.
+    fn give_back(&mut self) {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+            if self.buffer.len() > KEPT {
+                self.buffer = Vec::new();
+            }
+        }
+    }
+}
+
+fn settle_child<'a>(
+    stage: &mut Stage,
+    failed: &mut Option<FrameError>,
+    frame: Result<FromChild<'a>, FrameError>,
+) -> Result<Option<FromChild<'a>>, FrameError> {
+    match &frame {
+        Ok(frame) => *stage = stage.after_child(frame),
+        Err(error) => *failed = Some(error.clone()),
+    }
+    frame.map(Some)
+}
