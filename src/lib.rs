@@ -27,6 +27,8 @@ mod bindings;
 #[cfg(feature = "module")]
 mod embedded;
 #[cfg(feature = "module")]
+mod front;
+#[cfg(feature = "module")]
 mod hooks;
 #[cfg(feature = "module")]
 mod os;

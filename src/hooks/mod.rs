@@ -6,8 +6,8 @@ mod commands;
 mod record;
 
 use crate::apache::hook::{self, Startup};
-use crate::apache::{Names, Place, Started, server};
-use crate::embedded;
+use crate::apache::{Answer, Names, Place, Request, Started, server};
+use crate::{embedded, front};
 
 static ALIAS: Names<1> = Names::new([c"mod_alias.c"]);
 static OTHER_MAPPERS: Names<2> = Names::new([c"mod_userdir.c", c"mod_vhost_alias.c"]);
@@ -16,8 +16,17 @@ fn register() {
     hook::post_config(post_config, Place::MIDDLE);
     hook::child_init(embedded::start, Place::MIDDLE);
     // An `Alias` beside a WSGI application mounted at the root keeps its URLs (reference 3.2).
-    hook::translate_name(embedded::translate, Place::MIDDLE.after(&ALIAS).before(&OTHER_MAPPERS));
-    hook::handler(embedded::handle, Place::MIDDLE);
+    hook::translate_name(front::translate, Place::MIDDLE.after(&ALIAS).before(&OTHER_MAPPERS));
+    hook::handler(handle, Place::MIDDLE);
+}
+
+/// Answers a request, here or in a daemon process.
+fn handle(request: &mut Request<'_>) -> Answer {
+    match front::admit(request) {
+        Ok(visit) if visit.process_group.is_empty() => embedded::serve(request, &visit),
+        Ok(_visit) => Answer::status(500),
+        Err(answer) => answer,
+    }
 }
 
 /// The parent, with the configuration read and logs open.

@@ -25,21 +25,21 @@ const MOST_DESCRIPTORS: usize = 4;
 
 /// A connected stream; closed on drop.
 #[derive(Debug)]
-pub(crate) struct Stream {
+pub struct Stream {
     socket: Arc<OwnedFd>,
     limit: Option<Duration>,
 }
 
 /// Ends a stream from another thread.
 #[derive(Debug)]
-pub(crate) struct Closer(Arc<OwnedFd>);
+pub struct Closer(Arc<OwnedFd>);
 
 impl Stream {
     /// Connects without waiting.
     ///
     /// # Errors
     /// `WouldBlock`: the backlog is full. `ConnectionRefused`: nobody listens. Others: no such file, no permission.
-    pub(crate) fn connect(path: &Path) -> io::Result<Stream> {
+    pub fn connect(path: &Path) -> io::Result<Stream> {
         let address = UnixAddr::new(path)?;
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
@@ -51,7 +51,7 @@ impl Stream {
     ///
     /// # Errors
     /// What the system says.
-    pub(crate) fn adopt(socket: OwnedFd) -> io::Result<Stream> {
+    pub fn adopt(socket: OwnedFd) -> io::Result<Stream> {
         let socket = moved_up(socket);
         let flags = OFlag::from_bits_retain(fcntl(&socket, FcntlArg::F_GETFL)?);
         fcntl(&socket, FcntlArg::F_SETFL(flags & !OFlag::O_NONBLOCK))?;
@@ -62,7 +62,7 @@ impl Stream {
     ///
     /// # Errors
     /// What the system says.
-    pub(crate) fn limit(&mut self, limit: Duration) -> io::Result<()> {
+    pub fn limit(&mut self, limit: Duration) -> io::Result<()> {
         if self.limit == Some(limit) {
             return Ok(());
         }
@@ -80,7 +80,7 @@ impl Stream {
     ///
     /// # Errors
     /// `WouldBlock`: not within the limit. `BrokenPipe`, `ConnectionReset`: the other end is closed, or reads no more.
-    pub(crate) fn send(&self, mut bytes: &[u8]) -> io::Result<()> {
+    pub fn send(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             match send(self.socket.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL) {
                 Ok(sent) => bytes = bytes.get(sent..).unwrap_or_default(),
@@ -95,7 +95,7 @@ impl Stream {
     ///
     /// # Errors
     /// `WouldBlock`: nothing came within the limit. `ConnectionReset`: the other end closed and had not read all that was sent.
-    pub(crate) fn receive(&self, space: &mut [u8], descriptors: &mut VecDeque<OwnedFd>) -> io::Result<usize> {
+    pub fn receive(&self, space: &mut [u8], descriptors: &mut VecDeque<OwnedFd>) -> io::Result<usize> {
         let mut room = nix::cmsg_space!([std::os::fd::RawFd; MOST_DESCRIPTORS]);
         loop {
             let mut parts = [IoSliceMut::new(space)];
@@ -124,7 +124,7 @@ impl Stream {
     ///
     /// # Errors
     /// What the system says.
-    pub(crate) fn is_readable(&self, within: Duration) -> io::Result<bool> {
+    pub fn is_readable(&self, within: Duration) -> io::Result<bool> {
         let within = PollTimeout::try_from(within.as_millis()).unwrap_or(PollTimeout::MAX);
         match poll(&mut [PollFd::new(self.as_fd(), PollFlags::POLLIN)], within) {
             Ok(ready) => Ok(ready > 0),
@@ -137,7 +137,7 @@ impl Stream {
     ///
     /// # Errors
     /// What the system says.
-    pub(crate) fn is_all_read(&self) -> io::Result<bool> {
+    pub fn is_all_read(&self) -> io::Result<bool> {
         let mut unread: libc::c_int = 0;
         // SAFETY: an open socket, and a place for one number. For UNIX sockets the kernel answers what the peer has not read yet,
         // with its own overhead (net/unix, SIOCOUTQ), so only zero is exact.
@@ -146,7 +146,7 @@ impl Stream {
     }
 
     /// A way to end this stream from another thread.
-    pub(crate) fn closer(&self) -> Closer {
+    pub fn closer(&self) -> Closer {
         Closer(Arc::clone(&self.socket))
     }
 }
@@ -159,13 +159,13 @@ impl AsFd for Stream {
 
 impl Closer {
     /// Whoever waits on the stream sees its end.
-    pub(crate) fn close(&self) {
+    pub fn close(&self) {
         // The other end may have done so.
         let _ = shutdown(self.0.as_raw_fd(), Shutdown::Both);
     }
 
     /// Is this the closer of `stream`?
-    pub(crate) fn is_of(&self, stream: &Stream) -> bool {
+    pub fn is_of(&self, stream: &Stream) -> bool {
         Arc::ptr_eq(&self.0, &stream.socket)
     }
 }

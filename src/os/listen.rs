@@ -12,21 +12,21 @@ use nix::unistd::{Gid, Uid, chown};
 
 /// How a listening socket is to be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Listening {
+pub struct Listening {
     /// Who may connect, beside root; `None`: who makes it.
-    pub(crate) owner: Option<u32>,
+    pub owner: Option<u32>,
     /// Connections that wait for the process; the kernel has a limit of its own (`net.core.somaxconn`).
-    pub(crate) backlog: u32,
+    pub backlog: u32,
     /// Bytes; `None` leaves the kernel's own.
-    pub(crate) send_buffer: Option<usize>,
-    pub(crate) receive_buffer: Option<usize>,
+    pub send_buffer: Option<usize>,
+    pub receive_buffer: Option<usize>,
 }
 
 /// Makes a socket at `path`, mode 0600. For the parent only: it changes the process's umask for a moment.
 ///
 /// # Errors
 /// The step that failed and what the system says: `AddrInUse` where something is at `path` already.
-pub(crate) fn listen_at(path: &Path, how: Listening) -> Result<OwnedFd, (&'static str, io::Error)> {
+pub fn listen_at(path: &Path, how: Listening) -> Result<OwnedFd, (&'static str, io::Error)> {
     let address = UnixAddr::new(path).map_err(|error| ("name", error.into()))?;
     let socket = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)
         .map_err(|error| ("make", error.into()))?;
@@ -60,4 +60,4 @@ pub(crate) fn listen_at(path: &Path, how: Listening) -> Result<OwnedFd, (&'stati
 }
 
 /// How long a socket's path may be: `sun_path` has 108 bytes, one of them for the NUL (unix(7)).
-pub(crate) const LONGEST_PATH: usize = 107;
+pub const LONGEST_PATH: usize = 107;

@@ -12,7 +12,7 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
 /// Numbers that begin as 0, shared over fork, gone with the last process that has them.
 #[derive(Debug)]
-pub(crate) struct SharedWords {
+pub struct SharedWords {
     first: NonNull<AtomicU32>,
     count: usize,
 }
@@ -27,7 +27,7 @@ impl SharedWords {
     ///
     /// # Errors
     /// What the system says.
-    pub(crate) fn new(count: usize) -> io::Result<SharedWords> {
+    pub fn new(count: usize) -> io::Result<SharedWords> {
         let count = count.max(1);
         let length = NonZeroUsize::MIN.saturating_mul(
             NonZeroUsize::new(count.saturating_mul(size_of::<AtomicU32>())).unwrap_or(NonZeroUsize::MIN),
@@ -39,7 +39,7 @@ impl SharedWords {
     }
 
     /// The numbers.
-    pub(crate) fn words(&self) -> &[AtomicU32] {
+    pub fn words(&self) -> &[AtomicU32] {
         // SAFETY: a mapping of this length, at a page's beginning and zeroed by the kernel, kept until drop; other processes touch it
         // as atomics too.
         unsafe { std::slice::from_raw_parts(self.first.as_ptr(), self.count) }
@@ -55,7 +55,7 @@ impl Drop for SharedWords {
 }
 
 /// Sleeps while `word` holds `seen`: until it is rung, or the time is over, or for no reason at all.
-pub(crate) fn sleep_on(word: &AtomicU32, seen: u32, within: Duration) {
+pub fn sleep_on(word: &AtomicU32, seen: u32, within: Duration) {
     let within = libc::timespec {
         tv_sec: libc::time_t::try_from(within.as_secs()).unwrap_or(libc::time_t::MAX),
         tv_nsec: libc::c_long::from(i32::try_from(within.subsec_nanos()).unwrap_or(0)),
@@ -67,7 +67,7 @@ pub(crate) fn sleep_on(word: &AtomicU32, seen: u32, within: Duration) {
 }
 
 /// Wakes up to so many of those who sleep on `word`, in all processes that share it. The caller has changed it.
-pub(crate) fn ring(word: &AtomicU32, sleepers: i32) {
+pub fn ring(word: &AtomicU32, sleepers: i32) {
     // SAFETY: a live, aligned number, which the kernel uses as an address only.
     unsafe {
         libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, sleepers);

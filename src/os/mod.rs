@@ -1,5 +1,5 @@
 //! The system below the processes: descriptors, memory, processes.
 
-pub(crate) mod connect;
-pub(crate) mod listen;
-pub(crate) mod memory;
+pub mod connect;
+pub mod listen;
+pub mod memory;

@@ -24,9 +24,10 @@ use super::server::Server;
 use super::table::{Table, TableMut};
 use crate::bindings as raw;
 
+pub(crate) use connection::ClientTimeout;
 pub(crate) use input::BodyError;
 pub(crate) use mapping::{FileKind, PathInfo};
-pub(crate) use output::Then;
+pub(crate) use output::{ClientGone, Then};
 
 /// A live request.
 pub(crate) struct Request<'r> {

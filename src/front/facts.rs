@@ -74,6 +74,7 @@ pub(super) fn admission<'a>(request: &'a Request<'_>, mapped_by_alias: bool, chu
 
 /// Names that were resolved before environ is made.
 pub(super) struct Resolved<'a> {
+    pub(super) process_group: &'a [u8],
     pub(super) application_group: &'a [u8],
     pub(super) callable_object: &'a [u8],
 }
@@ -116,7 +117,7 @@ pub(super) fn with_facts<R>(
         included: request.is_included(),
         handler: request.handler().unwrap_or_default(),
         handler_script: b"",
-        process_group: b"",
+        process_group: resolved.process_group,
         application_group: resolved.application_group,
         callable_object: resolved.callable_object,
         request_id: request.log_id(),
