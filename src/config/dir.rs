@@ -3,13 +3,12 @@
 //! httpd merges main server, virtual host, `<Directory>`, `.htaccess`, `<Location>` in its own order, two at a time; so one
 //! type and one merge serve them all. Read by children's request threads.
 
-use super::ProcessGroup;
-
 /// Settings of a directory. A field is none where nothing was said; the method of the same name, where there is one, gives
 /// the value that then holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DirConfig {
-    pub process_group: Option<ProcessGroup>,
+    /// As written; `wsgi::process_group` expands it per request, and knows what none means.
+    pub process_group: Option<Vec<u8>>,
     /// As written; `wsgi::application_group` expands it per request, and knows what none means.
     pub application_group: Option<Vec<u8>>,
     /// As written; `wsgi::callable_object` expands it per request, and knows what none means.
@@ -29,7 +28,7 @@ impl DirConfig {
     /// What holds in `inner`, a place inside `outer`.
     pub fn merge(outer: &Self, inner: &Self) -> Self {
         Self {
-            process_group: inner.process_group.or(outer.process_group),
+            process_group: inner.process_group.clone().or_else(|| outer.process_group.clone()),
             application_group: inner.application_group.clone().or_else(|| outer.application_group.clone()),
             callable_object: inner.callable_object.clone().or_else(|| outer.callable_object.clone()),
             script_reloading: inner.script_reloading.or(outer.script_reloading),
@@ -41,11 +40,6 @@ impl DirConfig {
             enable_sendfile: inner.enable_sendfile.or(outer.enable_sendfile),
             restrict_process: inner.restrict_process.clone().or_else(|| outer.restrict_process.clone()),
         }
-    }
-
-    /// `WSGIProcessGroup`; embedded mode if unset.
-    pub fn process_group(&self) -> ProcessGroup {
-        self.process_group.unwrap_or_default()
     }
 
     /// `WSGIScriptReloading`; On if unset.
@@ -107,7 +101,6 @@ mod tests {
     #[test]
     fn what_is_unset_has_the_documented_default() {
         let unset = DirConfig::default();
-        assert_eq!(unset.process_group(), ProcessGroup::Global);
         assert!(unset.script_reloading());
         assert!(!unset.pass_authorization());
         assert!(!unset.error_override());
@@ -121,7 +114,7 @@ mod tests {
     /// Every field set, to a value that is not the default.
     fn full() -> DirConfig {
         DirConfig {
-            process_group: Some(ProcessGroup::Global),
+            process_group: Some(b"%{ENV:GROUP}".to_vec()),
             application_group: Some(b"%{HOST}".to_vec()),
             callable_object: Some(b"%{ENV:X}".to_vec()),
             script_reloading: Some(false),
@@ -157,7 +150,7 @@ mod tests {
             restrict_process: Some(vec![b"blog".to_vec()]),
         };
         let merged = DirConfig::merge(&full(), &inner);
-        assert_eq!(merged, DirConfig { process_group: Some(ProcessGroup::Global), ..inner });
+        assert_eq!(merged, DirConfig { process_group: Some(b"%{ENV:GROUP}".to_vec()), ..inner });
         assert!(merged.allows_process_group(b"blog") && !merged.allows_process_group(b"shop"));
     }
 

@@ -4,6 +4,7 @@
 //! Every directive is registered as RAW_ARGS: httpd hands over the rest of the line, and [`apply`] splits and counts.
 
 use std::ffi::CStr;
+use std::fmt;
 
 use super::{Level, Place, Refusal, Words};
 
@@ -123,7 +124,40 @@ pub struct OptionRow {
     /// What may stand after `=`, for the reference.
     pub value: &'static str,
     pub required: bool,
+    /// What holds if it is not given; nothing where `doc` says it.
+    pub default: Option<&'static str>,
+    /// Which numbers may stand after `=`, where it is a number.
+    pub range: Option<Range>,
     pub doc: &'static str,
+}
+
+/// Whole numbers that an option may have, both ends counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    pub least: i64,
+    pub most: i64,
+    /// 0 may stand, too, though it is below `least`: "leave it".
+    pub or_zero: bool,
+}
+
+impl Range {
+    /// Whether this number may stand.
+    pub fn holds(self, number: i64) -> bool {
+        (self.least..=self.most).contains(&number) || (self.or_zero && number == 0)
+    }
+}
+
+impl fmt::Display for Range {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.or_zero {
+            write!(out, "0, or ")?;
+        }
+        if self.most == i64::MAX {
+            write!(out, "{} or more", self.least)
+        } else {
+            write!(out, "{} to {}", self.least, self.most)
+        }
+    }
 }
 
 /// One directive.

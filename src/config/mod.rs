@@ -2,12 +2,13 @@
 //!
 //! `hooks` registers [`DIRECTIVES`] with httpd and calls [`apply`] for each line: the parent does so while it reads its
 //! configuration (`httpd -t` too), a child while it reads an `.htaccess` file. `embedded` and `python` read the results,
-//! [`ServerConfig`] and [`DirConfig`], after httpd merged them with `merge`.
+//! [`ServerConfig`] and [`DirConfig`], after httpd merged them with `merge`; once all is read, the parent calls [`check_groups`].
 //!
 //! Nothing here knows httpd: what a directive needs from it comes in through [`Surroundings`]. No clock, no files, no
 //! environment, no statics that change.
 #![forbid(unsafe_code)]
 
+mod check;
 mod daemon;
 mod dir;
 mod directive;
@@ -20,15 +21,15 @@ mod server;
 mod table;
 mod words;
 
-pub use daemon::DaemonOptions;
+pub use check::check_groups;
+pub use daemon::{DaemonGroup, DaemonOptions};
 pub use dir::{DirConfig, HeadMapping};
-pub use directive::{Arguments, Context, Directive, Kind, Merge, OptionRow, Standing, apply};
-pub use group::ProcessGroup;
+pub use directive::{Arguments, Context, Directive, Kind, Merge, OptionRow, Range, Standing, apply};
 pub use place::{Level, Pattern, Place, Surroundings};
-pub use process::{AcceptMutex, HashSeed, ImportOrigin, ImportScript, ProcessConfig};
+pub use process::{HashSeed, ImportOrigin, ImportScript, ProcessConfig};
 pub use reference::reference;
 pub use refusal::Refusal;
-pub use server::{Alias, AliasPattern, ServerConfig, all_imports};
+pub use server::{Alias, AliasPattern, ServerConfig, all_daemons, imports_of};
 pub use table::DIRECTIVES;
 pub use words::Words;
 

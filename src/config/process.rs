@@ -1,6 +1,6 @@
-//! Settings of a whole httpd child: how Python starts in it, what applications may do there, what is loaded at its start.
+//! Settings of the whole server: how Python starts, what applications may do there, what is loaded when a process starts.
 //!
-//! Only the main server's record counts. Read by `python` and `embedded` in children, and by `hooks` in the parent.
+//! Only the main server's record counts. Read by `embedded` in children, and by the parent, which hands daemon groups their part.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -31,14 +31,10 @@ pub struct ProcessConfig {
     pub restrict_signal: bool,
     /// Whether paths of scripts that differ only in case are different scripts.
     pub case_sensitivity: bool,
-    /// For daemon mode; without effect yet.
+    /// `WSGISocketPrefix`: how the paths of daemon sockets begin; absolute. None leaves it to `wsgi` in httpd's runtime directory.
     pub socket_prefix: Option<PathBuf>,
-    /// For daemon mode; without effect yet.
-    pub socket_rotation: bool,
-    /// For daemon mode; without effect yet.
-    pub accept_mutex: AcceptMutex,
     /// Scripts to load before the first request, in the order written. A virtual host's record holds its own only:
-    /// collect them with [`all_imports`](super::all_imports).
+    /// collect them with [`imports_of`](super::imports_of).
     pub imports: Vec<ImportScript>,
 }
 
@@ -60,8 +56,6 @@ impl Default for ProcessConfig {
             restrict_signal: true,
             case_sensitivity: true,
             socket_prefix: None,
-            socket_rotation: true,
-            accept_mutex: AcceptMutex::Default,
             imports: Vec::new(),
         }
     }
@@ -78,22 +72,12 @@ pub enum HashSeed {
     Fixed(u32),
 }
 
-/// `WSGIAcceptMutex`: the lock with which the processes of a daemon group take turns.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AcceptMutex {
-    #[default]
-    Default,
-    Flock,
-    Fcntl,
-    SysVSem,
-    PosixSem,
-    PThread,
-}
-
-/// A script that is loaded when a child starts, before its first request.
+/// A script that is loaded when a process starts, before its first request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImportScript {
     pub path: PathBuf,
+    /// The daemon process group's name, never expanded; empty for embedded mode, so httpd's children.
+    pub process_group: Vec<u8>,
     /// The interpreter's name, never expanded; empty for the main interpreter.
     pub application_group: Vec<u8>,
     pub origin: ImportOrigin,

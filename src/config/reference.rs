@@ -4,7 +4,7 @@
 
 use std::fmt::{self, Write as _};
 
-use super::{DIRECTIVES, Directive, Standing};
+use super::{DIRECTIVES, Directive, OptionRow, Standing};
 
 const INTRODUCTION: &str = "\
 # Directives
@@ -65,10 +65,22 @@ fn section(page: &mut String, directive: &Directive) -> fmt::Result {
     }
     writeln!(page, "\nOptions:\n")?;
     for option in directive.options {
-        let required = if option.required { " (required)" } else { "" };
-        writeln!(page, "- `{}={}`{required}: {}", option.name, option.value, option.doc)?;
+        writeln!(page, "- `{}={}`{}: {}", option.name, option.value, terms(option), option.doc)?;
     }
     Ok(())
+}
+
+/// What stands in parentheses behind an option: whether it must be given, its default, its range.
+fn terms(option: &OptionRow) -> String {
+    let terms: Vec<String> = [
+        option.required.then(|| "required".to_owned()),
+        option.default.map(|default| format!("default: {default}")),
+        option.range.map(|range| range.to_string()),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if terms.is_empty() { String::new() } else { format!(" ({})", terms.join("; ")) }
 }
 
 fn standing(standing: Standing) -> String {

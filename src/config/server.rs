@@ -1,4 +1,4 @@
-//! Settings of a main server or virtual host: its script aliases, and (in the main server's record) the process's.
+//! Settings of a main server or virtual host: its script aliases and daemon process groups, and the process's.
 //!
 //! Written while httpd reads its configuration; read by children's request threads, which share it unchanged.
 
@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::refusal::shown;
-use super::{ImportScript, Pattern, ProcessConfig, ProcessGroup};
+use super::{DaemonGroup, ImportScript, Pattern, ProcessConfig};
 
 /// Settings of one server.
 #[derive(Clone, Debug, Default)]
@@ -14,26 +14,40 @@ pub struct ServerConfig {
     pub process: ProcessConfig,
     /// In the order in which they are tried; the first match counts.
     pub aliases: Vec<Alias>,
+    /// The groups that are defined here, in the order written. A virtual host's record holds its own only: collect them with
+    /// [`all_daemons`].
+    pub daemons: Vec<DaemonGroup>,
 }
 
 impl ServerConfig {
     /// The settings of a virtual host inside its main server, as httpd asks for them after reading its configuration.
     ///
-    /// The host's aliases come first. Settings of the process are the main server's, but `imports` stays the host's own,
-    /// so that walking all servers meets each import once.
+    /// The host's aliases come first. Settings of the process are the main server's, but `imports` and `daemons` stay the
+    /// host's own, so that walking all servers meets each once.
     pub fn merge(base: &Self, host: &Self) -> Self {
         Self {
             process: ProcessConfig { imports: host.process.imports.clone(), ..base.process.clone() },
             aliases: host.aliases.iter().chain(&base.aliases).cloned().collect(),
+            daemons: host.daemons.clone(),
         }
     }
 }
 
-/// All scripts to load at a child's start: the main server's first, then each virtual host's. Pass the merged records,
-/// main server first. A script that is named twice for one interpreter is kept once.
-pub fn all_imports<'a>(servers: impl IntoIterator<Item = &'a ServerConfig>) -> Vec<&'a ImportScript> {
+/// All daemon process groups: the main server's first, then each virtual host's. Pass the merged records, main server first.
+pub fn all_daemons<'a>(servers: impl IntoIterator<Item = &'a ServerConfig>) -> impl Iterator<Item = &'a DaemonGroup> {
+    servers.into_iter().flat_map(|server| &server.daemons)
+}
+
+/// The scripts to load when a process of the group starts (the empty name: embedded mode, a child of httpd): the main server's
+/// first, then each virtual host's. Pass the merged records, main server first. A script that is named twice for one
+/// interpreter is kept once.
+pub fn imports_of<'a>(
+    process_group: &[u8],
+    servers: impl IntoIterator<Item = &'a ServerConfig>,
+) -> Vec<&'a ImportScript> {
     let mut imports: Vec<&ImportScript> = Vec::new();
-    for import in servers.into_iter().flat_map(|server| &server.process.imports) {
+    let named = servers.into_iter().flat_map(|server| &server.process.imports);
+    for import in named.filter(|import| import.process_group == process_group) {
         let known = imports
             .iter()
             .any(|other| other.path == import.path && other.application_group == import.application_group);
@@ -51,8 +65,8 @@ pub struct Alias {
     /// The script or directory; with a regular expression, a template with `$0` to `$9`. What follows the match in the
     /// URI is appended.
     pub target: Vec<u8>,
-    /// None leaves it to `WSGIProcessGroup`.
-    pub process_group: Option<ProcessGroup>,
+    /// As written, `%{GLOBAL}` too; `wsgi::process_group` expands it. None leaves it to `WSGIProcessGroup`.
+    pub process_group: Option<Vec<u8>>,
     /// As written, `%{GLOBAL}` too; `wsgi::application_group` expands it. None leaves it to `WSGIApplicationGroup`.
     pub application_group: Option<Vec<u8>>,
     /// As written, and a name as it is: never to be expanded, unlike that of `WSGICallableObject`. None leaves it to
@@ -98,8 +112,10 @@ fn one_slash(path: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
-    use crate::config::ImportOrigin;
+    use crate::config::{DaemonOptions, ImportOrigin};
 
     fn alias(prefix: &str) -> Alias {
         Alias {
@@ -115,6 +131,7 @@ mod tests {
     fn import(path: &str, group: &str) -> ImportScript {
         ImportScript {
             path: path.into(),
+            process_group: Vec::new(),
             application_group: group.as_bytes().to_vec(),
             origin: ImportOrigin::Directive,
         }
@@ -124,6 +141,7 @@ mod tests {
         ServerConfig {
             process: ProcessConfig { imports: imports.to_vec(), ..ProcessConfig::default() },
             aliases: aliases.iter().map(|prefix| alias(prefix)).collect(),
+            daemons: Vec::new(),
         }
     }
 
@@ -149,8 +167,32 @@ mod tests {
         let main = server(&[], &[import("/a", ""), import("/b", "x")]);
         let host = server(&[], &[import("/c", ""), import("/a", ""), import("/a", "x")]);
         let merged = ServerConfig::merge(&main, &host);
-        let all: Vec<_> = all_imports([&main, &merged]).into_iter().cloned().collect();
+        let all: Vec<_> = imports_of(b"", [&main, &merged]).into_iter().cloned().collect();
         assert_eq!(all, [import("/a", ""), import("/b", "x"), import("/c", ""), import("/a", "x")]);
+    }
+
+    #[test]
+    fn each_process_group_has_imports_of_its_own() {
+        let of = |group: &str, path: &str| ImportScript { process_group: group.into(), ..import(path, "") };
+        let main = server(&[], &[of("shop", "/a"), of("", "/a"), of("blog", "/a"), of("shop", "/b"), of("shop", "/a")]);
+        let paths =
+            |group: &[u8]| imports_of(group, [&main]).iter().map(|import| import.path.clone()).collect::<Vec<_>>();
+        assert_eq!(paths(b"shop"), [Path::new("/a"), Path::new("/b")]);
+        assert_eq!(paths(b"blog"), [Path::new("/a")]);
+        assert_eq!(paths(b""), [Path::new("/a")]);
+        assert_eq!(paths(b"Shop"), [] as [&Path; 0]);
+    }
+
+    #[test]
+    fn daemon_groups_of_all_servers_are_met_once_in_order() {
+        let with = |names: &[&str]| {
+            let group = |name: &&str| DaemonGroup { name: name.as_bytes().to_vec(), options: DaemonOptions::default() };
+            ServerConfig { daemons: names.iter().map(group).collect(), ..ServerConfig::default() }
+        };
+        let main = with(&["a", "b"]);
+        let merged = ServerConfig::merge(&main, &with(&["c"]));
+        let names: Vec<&[u8]> = all_daemons([&main, &merged]).map(|group| group.name.as_slice()).collect();
+        assert_eq!(names, [b"a", b"b", b"c"]);
     }
 
     #[test]

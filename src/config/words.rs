@@ -174,7 +174,8 @@ impl<'d> Words<'d> {
     }
 }
 
-fn on_off(value: &[u8]) -> Option<bool> {
+/// On or Off, in any case.
+pub(super) fn on_off(value: &[u8]) -> Option<bool> {
     if value.eq_ignore_ascii_case(b"on") {
         Some(true)
     } else if value.eq_ignore_ascii_case(b"off") {

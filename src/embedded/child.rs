@@ -26,7 +26,7 @@ pub(super) struct Child {
 pub(crate) fn start(pool: Pool<'_>, main_server: &Server<'_>) {
     let records = || main_server.and_hosts().filter_map(|host| host.config::<ServerConfig>());
     let settings = records().next().map(|main| main.process.clone()).unwrap_or_default();
-    let imports: Vec<ImportScript> = config::all_imports(records()).into_iter().cloned().collect();
+    let imports: Vec<ImportScript> = config::imports_of(b"", records()).into_iter().cloned().collect();
     let child = CHILD.get_or_init(|| Child { settings, applications: OnceLock::new(), starting: Mutex::new(()) });
     // The pool goes when the child has ended its requests and threads.
     pool.on_cleanup(Runtime::shut_down);

@@ -1,9 +1,8 @@
-//! Directives about processes: daemon mode (which comes later), and which processes may run applications.
+//! Directives about processes: daemon process groups, and which processes may run applications.
 
-use super::super::{AcceptMutex, Arguments, Context, Directive, Kind, Merge, Standing};
-use super::{later, process_group};
-
-const NO_DAEMONS: Standing = Standing::LoadsWithoutEffect("it concerns daemon mode, which comes with a later version");
+use super::super::refusal::shown;
+use super::super::{Arguments, Context, DaemonGroup, Directive, Kind, Merge, Standing};
+use super::{daemon_options, later};
 
 /// What the rows of this theme share.
 const ROW: Directive = Directive {
@@ -24,32 +23,57 @@ const ROW: Directive = Directive {
 pub(super) const DAEMON_PROCESS: Directive = Directive {
     name: c"WSGIDaemonProcess",
     context: Context::Server,
-    arguments: Arguments::List,
+    arguments: Arguments::Options(1),
+    options: &daemon_options::OPTIONS,
     syntax: "WSGIDaemonProcess name [option=value ...]",
     default: "none",
     merge: Merge::Nothing,
-    help: c"Group of daemon processes that run applications (not yet)",
-    doc: "Will define a group of processes of its own for applications: with its own user, Python, number of processes and \
-          threads, limits and restarts.",
-    standing: Standing::Later(
-        "defines a daemon process group, and daemon mode comes with a later version of this module; remove the line, and the \
-         WSGIProcessGroup lines and process-group= options that use it, to serve the application in embedded mode",
-    ),
+    help: c"Group of daemon processes that run applications: name, options",
+    doc: "Defines a group of processes of its own for applications: with its own user, Python, number of processes and \
+          threads, limits and restarts. `WSGIProcessGroup`, or `process-group=` of an alias, sends requests there.\n\n\
+          A name is given once in all of httpd, upper and lower case being different. A group that is defined outside \
+          `<VirtualHost>` is open to all servers; one in a virtual host to that host and to those of the same \
+          `ServerName` (upper and lower case being different), whatever their ports. Requests of others are answered \
+          with 500.\n\n\
+          The order of lines does not matter: a `WSGIImportScript`, or an alias with both groups given, may stand before \
+          the group that it names. (C mod_wsgi wants the group first.)\n\n\
+          Numbers are whole and without units: `threads=5x` is refused, as is what lies outside the range. Each option of \
+          time works by itself; none needs another to be set.",
+    apply: |place, words| {
+        let name = words.word(0);
+        let options = daemon_options::read(words)?;
+        // Such a name can be defined, but what asks for it is given another.
+        if name.starts_with(b"%{") {
+            place.surroundings.warn(format!(
+                "WSGIDaemonProcess: the name \"{}\" looks like one of the forms that are expanded, so requests may never \
+                 lead to this group; give it a plain name",
+                shown(name)
+            ));
+        }
+        let server = place.server(words)?;
+        if server.daemons.iter().any(|group| group.name == name) {
+            return Err(words.bad_value("this server has a group of that name; rename one, or remove one of the lines"));
+        }
+        server.daemons.push(DaemonGroup { name: name.to_vec(), options });
+        Ok(())
+    },
     ..ROW
 };
 
 pub(super) const PROCESS_GROUP: Directive = Directive {
     name: c"WSGIProcessGroup",
     context: Context::ServerOrDirectory,
-    syntax: "WSGIProcessGroup %{GLOBAL}",
+    syntax: "WSGIProcessGroup name|%{GLOBAL}|%{RESOURCE}|%{SERVER}|%{HOST}|%{ENV:variable}",
     default: "%{GLOBAL}",
     merge: Merge::InnerWins,
     help: c"Name of the process group that runs the application",
-    doc: "Which processes run the application. `%{GLOBAL}` is embedded mode: httpd's own children. Names of daemon process \
-          groups and the forms that choose one for each request (`%{ENV:variable}` and so on) come with daemon mode, in a \
-          later version; until then they are refused.",
+    doc: "Which processes run the application: those of a `WSGIDaemonProcess` of this name, which may be defined before or \
+          after this line. `%{GLOBAL}` is embedded mode: httpd's own children. The other forms choose a name for each \
+          request, as with `WSGIApplicationGroup`; `%{ENV:variable}` may hold `%{GLOBAL}`, too.\n\n\
+          A request whose group is not defined, not open to its server (see `WSGIDaemonProcess`), or not listed in \
+          `WSGIRestrictProcess` is answered with 500.",
     apply: |place, words| {
-        place.dir.process_group = Some(process_group(words, words.value())?);
+        place.dir.process_group = Some(words.value().to_vec());
         Ok(())
     },
     ..ROW
@@ -79,7 +103,7 @@ pub(super) const RESTRICT_EMBEDDED: Directive = Directive {
     syntax: "WSGIRestrictEmbedded On|Off",
     help: c"On keeps applications out of httpd's own children",
     doc: "With On requests in embedded mode are answered with 500, so that no application runs in httpd's own children by \
-          mistake. As long as daemon mode is to come, that means all applications.",
+          mistake, and all run in daemon processes.",
     apply: |place, words| {
         place.process(words)?.restrict_embedded = words.on_off()?;
         Ok(())
@@ -93,8 +117,8 @@ pub(super) const SOCKET_PREFIX: Directive = Directive {
     default: "wsgi in httpd's runtime directory",
     help: c"Path and first part of the name of daemon sockets",
     doc: "Where the sockets between httpd and its daemon processes are made, and how their names begin. A path that does not \
-          start with `/` is taken below `ServerRoot`.",
-    standing: NO_DAEMONS,
+          start with `/` is taken below `ServerRoot`. httpd's children connect to them, so their user must be able to \
+          search the directory; and a socket's whole path is at most 107 bytes long.",
     apply: |place, words| {
         let path = place.surroundings.server_root_relative(words.value());
         let path = path.ok_or_else(|| words.bad_value("the path can't be put below ServerRoot; write it from / on"))?;
@@ -109,12 +133,12 @@ pub(super) const SOCKET_ROTATION: Directive = Directive {
     syntax: "WSGISocketRotation On|Off",
     default: "On",
     help: c"Whether daemon sockets get new names at a restart",
-    doc: "In C mod_wsgi: whether the sockets of daemon processes get new names at each restart of httpd.",
-    standing: NO_DAEMONS,
-    apply: |place, words| {
-        place.process(words)?.socket_rotation = words.on_off()?;
-        Ok(())
-    },
+    doc: "In C mod_wsgi: whether the sockets of daemon processes get new names at each restart of httpd, which cuts children \
+          that finish their last requests off from them.",
+    standing: Standing::LoadsWithoutEffect(
+        "sockets stay over a restart as long as their group's settings do, and old children keep theirs in any case",
+    ),
+    apply: |_, words| words.on_off().map(|_| ()),
     ..ROW
 };
 
@@ -124,19 +148,12 @@ pub(super) const ACCEPT_MUTEX: Directive = Directive {
     default: "Default",
     help: c"Lock with which daemon processes take turns",
     doc: "In C mod_wsgi: the lock with which the processes of a daemon group take turns at accepting connections.",
-    standing: NO_DAEMONS,
-    apply: |place, words| {
-        let allowed = "write Default, flock, fcntl, sysvsem, posixsem or pthread";
-        place.process(words)?.accept_mutex = match words.text().to_ascii_lowercase().as_str() {
-            "default" => AcceptMutex::Default,
-            "flock" => AcceptMutex::Flock,
-            "fcntl" => AcceptMutex::Fcntl,
-            "sysvsem" => AcceptMutex::SysVSem,
-            "posixsem" => AcceptMutex::PosixSem,
-            "pthread" => AcceptMutex::PThread,
-            _ => return Err(words.bad_value(allowed)),
-        };
-        Ok(())
+    standing: Standing::LoadsWithoutEffect(
+        "each daemon process has a socket of its own, so there are no turns to take",
+    ),
+    apply: |_, words| match words.text().to_ascii_lowercase().as_str() {
+        "default" | "flock" | "fcntl" | "sysvsem" | "posixsem" | "pthread" => Ok(()),
+        _ => Err(words.bad_value("write Default, flock, fcntl, sysvsem, posixsem or pthread")),
     },
     ..ROW
 };

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use crate::config::testing::{Reader, refusal};
 use crate::config::{
-    AcceptMutex, AliasPattern, Context, DIRECTIVES, DirConfig, HashSeed, HeadMapping, ImportOrigin, Level,
-    ProcessConfig, ProcessGroup, Standing,
+    AliasPattern, Context, DIRECTIVES, DirConfig, HashSeed, HeadMapping, ImportOrigin, Level, ProcessConfig, Standing,
 };
 
 /// Reads `line` and says whether `was` holds for the process's settings.
@@ -70,18 +69,20 @@ fn filters_for_warnings_add_up_in_order() {
 }
 
 #[test]
-fn settings_of_daemon_mode_load_and_are_kept() {
+fn settings_of_daemon_mode_load() {
     process("WSGISocketPrefix run/wsgi", |set| set.socket_prefix.as_deref() == Some(Path::new("/etc/httpd/run/wsgi")));
-    process("WSGISocketRotation Off", |set| !set.socket_rotation);
-    process("WSGIAcceptMutex FLOCK", |set| set.accept_mutex == AcceptMutex::Flock);
-    process("WSGIAcceptMutex default", |set| set.accept_mutex == AcceptMutex::Default);
+    for line in ["WSGISocketRotation Off", "WSGIAcceptMutex FLOCK", "WSGIAcceptMutex default"] {
+        process(line, |set| *set == ProcessConfig::default());
+    }
     dir("WSGIErrorOverride On", DirConfig::error_override);
     dir("WSGIIgnoreActivity On", DirConfig::ignore_activity);
 }
 
 #[test]
 fn lines_about_requests_set_the_directory() {
-    dir("WSGIProcessGroup %{GLOBAL}", |set| set.process_group == Some(ProcessGroup::Global));
+    dir("WSGIProcessGroup %{GLOBAL}", |set| set.process_group.as_deref() == Some(b"%{GLOBAL}"));
+    dir("WSGIProcessGroup %{ENV:X}", |set| set.process_group.as_deref() == Some(b"%{ENV:X}"));
+    dir("WSGIProcessGroup 'my shop'", |set| set.process_group.as_deref() == Some(b"my shop"));
     dir("WSGIApplicationGroup %{GLOBAL}", |set| set.application_group.as_deref() == Some(b"%{GLOBAL}"));
     dir("WSGIApplicationGroup 'my group'", |set| set.application_group.as_deref() == Some(b"my group"));
     dir("WSGICallableObject app", |set| set.callable_object.as_deref() == Some(b"app"));
@@ -115,7 +116,7 @@ fn an_alias_keeps_its_words_and_options() {
     let [alias] = reader.server.aliases.as_slice() else { panic!("one alias") };
     assert!(matches!(&alias.pattern, AliasPattern::Prefix(prefix) if prefix == b"/shop"));
     assert_eq!(alias.target, b"/srv/my shop/app.wsgi");
-    assert_eq!(alias.process_group, Some(ProcessGroup::Global));
+    assert_eq!(alias.process_group.as_deref(), Some(&b"%{GLOBAL}"[..]));
     assert_eq!(alias.application_group.as_deref(), Some(&b"%{RESOURCE}"[..]));
     assert_eq!(alias.callable_object.as_deref(), Some(&b"%{ENV:X}"[..]));
     assert_eq!(alias.pass_authorization, Some(true));
@@ -160,20 +161,23 @@ fn relative_scripts_lie_below_the_server_root() {
 
 #[test]
 fn aliases_with_both_groups_fixed_are_loaded_at_the_start() {
-    for (line, group) in [
-        ("WSGIScriptAlias / /a.wsgi process-group=%{GLOBAL} application-group=%{GLOBAL}", Some("")),
-        ("WSGIScriptAlias / /a.wsgi process-group=%{GLOBAL} application-group=shop", Some("shop")),
-        ("WSGIScriptAlias / /a.wsgi process-group=%{GLOBAL} application-group=%{RESOURCE}", None),
+    for (line, groups) in [
+        ("WSGIScriptAlias / /a.wsgi process-group=%{GLOBAL} application-group=%{GLOBAL}", Some(("", ""))),
+        ("WSGIScriptAlias / /a.wsgi process-group=%{GLOBAL} application-group=shop", Some(("", "shop"))),
+        ("WSGIScriptAlias / /a.wsgi process-group=blog application-group=%{GLOBAL}", Some(("blog", ""))),
+        ("WSGIScriptAlias / /a.wsgi process-group=%{ENV:X} application-group=%{GLOBAL}", None),
+        ("WSGIScriptAlias / /a.wsgi process-group=blog application-group=%{RESOURCE}", None),
         ("WSGIScriptAlias / /a.wsgi process-group=%{GLOBAL} application-group=%{ENV:X}", None),
         ("WSGIScriptAlias / /a.wsgi process-group=%{GLOBAL}", None),
         ("WSGIScriptAlias / /a.wsgi application-group=%{GLOBAL}", None),
         ("WSGIScriptAlias /d/ /dir/ process-group=%{GLOBAL} application-group=%{GLOBAL}", None),
-        ("WSGIScriptAliasMatch ^/x /a.wsgi process-group=%{GLOBAL} application-group=%{GLOBAL}", Some("")),
+        ("WSGIScriptAliasMatch ^/x /a.wsgi process-group=%{GLOBAL} application-group=%{GLOBAL}", Some(("", ""))),
         ("WSGIScriptAliasMatch ^/(x) /$1 process-group=%{GLOBAL} application-group=%{GLOBAL}", None),
     ] {
         let reader = Reader::new().loads(line);
         let found = reader.server.process.imports.first();
-        assert_eq!(found.map(|import| import.application_group.as_slice()), group.map(str::as_bytes), "{line}");
+        let names = found.map(|import| (import.process_group.as_slice(), import.application_group.as_slice()));
+        assert_eq!(names, groups.map(|(process, application)| (process.as_bytes(), application.as_bytes())), "{line}");
         assert!(found.is_none_or(|import| import.origin == ImportOrigin::Alias), "{line}");
     }
 }
@@ -204,6 +208,7 @@ fn import_scripts_need_both_groups() {
     let import = &reader.server.process.imports[0];
     assert_eq!((import.path.as_path(), import.application_group.as_slice()), (Path::new("/a.wsgi"), &b""[..]));
     assert_eq!(import.origin, ImportOrigin::Directive);
+    assert_eq!(import.process_group, b"");
     assert!(refusal("WSGIImportScript /a application-group=x").contains("needs the option process-group="));
     assert!(refusal("WSGIImportScript /a process-group=%{GLOBAL}").contains("needs the option application-group="));
     let reader = Reader::new().loads("WSGIImportScript /a process-group=%{GLOBAL} application-group=%{SERVER}");
@@ -212,21 +217,14 @@ fn import_scripts_need_both_groups() {
 }
 
 #[test]
-fn daemon_groups_are_refused_with_the_way_to_embedded_mode() {
-    for line in [
-        "WSGIProcessGroup shop",
-        "WSGIProcessGroup %{ENV:GROUP}",
-        "WSGIProcessGroup %{RESOURCE}",
-        "WSGIScriptAlias / /a.wsgi process-group=shop",
-        "WSGIImportScript /a.wsgi process-group=shop application-group=%{GLOBAL}",
-    ] {
-        let sentence = refusal(line);
-        assert!(
-            sentence.contains("daemon mode comes with a later version") && sentence.contains("%{GLOBAL}"),
-            "{sentence}"
-        );
-    }
-    assert!(refusal("WSGIDaemonProcess shop threads=5").contains("daemon mode comes with a later version"));
+fn import_scripts_name_a_group_and_no_form() {
+    let reader = Reader::new().loads("WSGIImportScript /a process-group=shop application-group=y");
+    assert_eq!(reader.server.process.imports[0].process_group, b"shop");
+    assert_eq!(
+        refusal("WSGIImportScript /a process-group=%{ENV:X} application-group=y"),
+        "WSGIImportScript can't have the option process-group=\"%{ENV:X}\"; a script is loaded before any request; write the \
+         name of a daemon process group, or %{GLOBAL}"
+    );
 }
 
 #[test]
@@ -295,7 +293,8 @@ fn refusals_name_directive_value_and_remedy() {
         ),
         (
             "WSGIProcessGroup a b",
-            "WSGIProcessGroup takes exactly one value, and this line has 2; write: WSGIProcessGroup %{GLOBAL}",
+            "WSGIProcessGroup takes exactly one value, and this line has 2; write: WSGIProcessGroup name|%{GLOBAL}|\
+             %{RESOURCE}|%{SERVER}|%{HOST}|%{ENV:variable}",
         ),
         (
             "WSGIPythonHome \"\"",

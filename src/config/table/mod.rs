@@ -4,6 +4,8 @@
 
 mod access;
 mod daemon;
+mod daemon_options;
+mod daemon_values;
 mod obsolete;
 mod python;
 mod requests;
@@ -11,10 +13,13 @@ mod scripts;
 mod telemetry;
 
 #[cfg(test)]
+mod daemon_lines;
+#[cfg(test)]
 mod lines;
 
-use super::refusal::shown;
-use super::{Directive, OptionRow, Place, ProcessGroup, Refusal, Standing, Words};
+use std::time::Duration;
+
+use super::{Directive, OptionRow, Place, Refusal, Standing, Words};
 
 /// Every directive that the module registers with httpd, by name.
 pub static DIRECTIVES: [Directive; 59] = [
@@ -79,20 +84,26 @@ pub static DIRECTIVES: [Directive; 59] = [
     obsolete::VERBOSE_DEBUGGING,
 ];
 
-const APPLICATION_GROUP_DOC: &str =
-    "The interpreter: a name of your own, or one of the forms that `WSGIApplicationGroup` knows.";
-
 /// `process-group=` of the directives that map or load scripts.
 const PROCESS_GROUP_OPTION: OptionRow = OptionRow {
     name: "process-group",
-    value: "%{GLOBAL}",
+    value: "name or %{...}",
     required: false,
-    doc: "The processes that run the script. This version knows `%{GLOBAL}`, embedded mode, only.",
+    default: None,
+    range: None,
+    doc: "The processes that run the script, for requests through this alias instead of `WSGIProcessGroup`: a daemon process group, or one of \
+          the forms that `WSGIProcessGroup` knows.",
 };
 
 /// `application-group=` of the directives that map scripts.
-const APPLICATION_GROUP_OPTION: OptionRow =
-    OptionRow { name: "application-group", value: "name or %{...}", required: false, doc: APPLICATION_GROUP_DOC };
+const APPLICATION_GROUP_OPTION: OptionRow = OptionRow {
+    name: "application-group",
+    value: "name or %{...}",
+    required: false,
+    default: None,
+    range: None,
+    doc: "The interpreter: a name of your own, or one of the forms that `WSGIApplicationGroup` knows.",
+};
 
 /// Refuses what a later version brings; the row says what that is.
 fn later(_: &mut Place<'_>, words: &Words<'_>) -> Result<(), Refusal> {
@@ -112,19 +123,11 @@ fn refuse_later(words: &Words<'_>) -> Refusal {
     Refusal::Later { directive: words.directive(), sentence: sentence.to_owned() }
 }
 
-/// The process group of this name: embedded mode is the only one yet.
-fn process_group(words: &Words<'_>, name: &[u8]) -> Result<ProcessGroup, Refusal> {
-    if name == b"%{GLOBAL}" {
-        return Ok(ProcessGroup::Global);
-    }
-    Err(Refusal::Later {
-        directive: words.directive(),
-        sentence: format!(
-            "names process-group \"{}\", and daemon mode comes with a later version of this module; without it, or \
-             with %{{GLOBAL}}, the application is served in embedded mode",
-            shown(name)
-        ),
-    })
+/// Seconds as a strict decimal number above zero; Python itself counts in whole microseconds, at least one.
+fn seconds(text: &[u8]) -> Option<Duration> {
+    let seconds: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
+    let interval = Duration::try_from_secs_f64(seconds).ok().filter(|_| seconds > 0.0)?;
+    Some(interval.max(Duration::from_micros(1)))
 }
 
 #[cfg(test)]

@@ -3,10 +3,9 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use super::super::{Arguments, Context, Directive, HashSeed, Kind, Merge, Refusal, Standing, Words};
-use super::{later, later_unless_off};
+use super::super::{Arguments, Context, Directive, HashSeed, Kind, Merge, Standing};
+use super::{later, later_unless_off, seconds};
 
 /// What rows for one On/Off or one value of the whole process share.
 const ROW: Directive = Directive {
@@ -31,7 +30,8 @@ pub(super) const PYTHON_HOME: Directive = Directive {
     help: c"Directory of the Python installation or virtual environment",
     doc: "Where Python is: the prefix of an installation, or the root of a virtual environment (a directory with \
           `pyvenv.cfg`). It is the value of `sys.prefix` in that Python, and it must be of the same version (3.11, say) \
-          as the Python that the module was built for. The user that httpd's children run as must be able to read it.",
+          as the Python that the module was built for. The user that httpd's children, or a group's daemon processes, run as \
+          must be able to read it. A daemon process group may have another with `python-home`.",
     apply: |place, words| {
         place.process(words)?.python_home = Some(path(words.value()));
         Ok(())
@@ -146,22 +146,13 @@ pub(super) const SWITCH_INTERVAL: Directive = Directive {
     doc: "After how many seconds a thread that runs Python code gives way to another that waits: the value for \
           `sys.setswitchinterval`. A decimal number above 0, for instance `0.001`.",
     apply: |place, words| {
-        place.process(words)?.switch_interval = Some(interval(words)?);
+        let interval = seconds(words.value());
+        let interval = interval.ok_or_else(|| words.bad_value("write a number of seconds above 0, such as 0.005"))?;
+        place.process(words)?.switch_interval = Some(interval);
         Ok(())
     },
     ..ROW
 };
-
-/// Seconds as a strict decimal number above zero; Python itself counts in whole microseconds, at least one.
-fn interval(words: &Words<'_>) -> Result<Duration, Refusal> {
-    let refuse = || words.bad_value("write a number of seconds above 0, such as 0.005");
-    let seconds: f64 = words.text().parse().map_err(|_| refuse())?;
-    if seconds <= 0.0 {
-        return Err(refuse());
-    }
-    let interval = Duration::try_from_secs_f64(seconds).map_err(|_| refuse())?;
-    Ok(interval.max(Duration::from_micros(1)))
-}
 
 pub(super) const DESTROY_INTERPRETER: Directive = Directive {
     name: c"WSGIDestroyInterpreter",

@@ -151,7 +151,6 @@ pub(super) const ERROR_OVERRIDE: Directive = Directive {
     help: c"Whether httpd's error pages replace the application's (daemon mode)",
     doc: "With On httpd's `ErrorDocument` replaces the application's own page for statuses from 400 up. It concerns daemon \
           mode only, as it does in C mod_wsgi.",
-    standing: Standing::LoadsWithoutEffect("it concerns daemon mode, which comes with a later version"),
     apply: |place, words| {
         place.dir.error_override = Some(words.on_off()?);
         Ok(())
@@ -165,7 +164,6 @@ pub(super) const IGNORE_ACTIVITY: Directive = Directive {
     help: c"Whether requests here leave a daemon's inactivity timer alone",
     doc: "With On requests here do not count as activity for `inactivity-timeout`: for health checks, which would otherwise \
           keep an idle daemon process alive.",
-    standing: Standing::LoadsWithoutEffect("it concerns daemon mode, which comes with a later version"),
     apply: |place, words| {
         place.dir.ignore_activity = Some(words.on_off()?);
         Ok(())

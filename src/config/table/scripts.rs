@@ -4,14 +4,14 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
-use super::super::group::fixed_interpreter;
+use super::super::group::fixed_name;
 use super::super::refusal::shown;
 use super::super::server::covers;
 use super::super::{
     Alias, AliasPattern, Arguments, Context, Directive, ImportOrigin, ImportScript, Kind, Merge, OptionRow, Place,
     Refusal, ServerConfig, Standing, Surroundings, Words,
 };
-use super::{APPLICATION_GROUP_OPTION, PROCESS_GROUP_OPTION, later, process_group};
+use super::{APPLICATION_GROUP_OPTION, PROCESS_GROUP_OPTION, later};
 
 const ALIAS_OPTIONS: &[OptionRow] = &[
     PROCESS_GROUP_OPTION,
@@ -19,15 +19,15 @@ const ALIAS_OPTIONS: &[OptionRow] = &[
     OptionRow {
         name: "callable-object",
         value: "name",
-        required: false,
         doc: "The global of the script that is called, for requests through this alias instead of `WSGICallableObject`. \
               Always taken literally.",
+        ..APPLICATION_GROUP_OPTION
     },
     OptionRow {
         name: "pass-authorization",
         value: "On|Off",
-        required: false,
         doc: "For requests through this alias instead of `WSGIPassAuthorization`.",
+        ..APPLICATION_GROUP_OPTION
     },
 ];
 
@@ -47,8 +47,9 @@ pub(super) const SCRIPT_ALIAS: Directive = Directive {
           Aliases are tried in the order written and the first match counts, so put `/` last. `Alias` of mod_alias goes \
           before: use it for static files below an application. A path that does not start with `/` is taken below \
           `ServerRoot`.\n\n\
-          When both groups are given, and neither depends on the request, the script is loaded when a process starts, not \
-          at its first request.",
+          When both groups are given, and neither depends on the request, the script is loaded when a process of the group starts, \
+          not at its first request; the group must then exist and be open to this server (see `WSGIDaemonProcess`). The order of \
+          the lines does not matter.",
     standing: Standing::InEffect,
     apply: |place, words| {
         let prefix = words.word(0).to_vec();
@@ -115,7 +116,7 @@ fn alias(words: &Words<'_>, pattern: AliasPattern, target: Vec<u8>) -> Result<Al
     Ok(Alias {
         pattern,
         target,
-        process_group: words.option("process-group").map(|name| process_group(words, name)).transpose()?,
+        process_group: words.option("process-group").map(<[u8]>::to_vec),
         application_group: words.option("application-group").map(<[u8]>::to_vec),
         callable_object: words.option("callable-object").map(<[u8]>::to_vec),
         pass_authorization: words.option_on_off("pass-authorization")?,
@@ -124,14 +125,15 @@ fn alias(words: &Words<'_>, pattern: AliasPattern, target: Vec<u8>) -> Result<Al
 
 /// The import that an alias asks for: both groups are given and known before any request. A directory is no script.
 fn import_of(alias: &Alias) -> Option<ImportScript> {
-    alias.process_group?;
-    let group = fixed_interpreter(alias.application_group.as_deref()?)?;
+    let process_group = fixed_name(alias.process_group.as_deref()?)?;
+    let application_group = fixed_name(alias.application_group.as_deref()?)?;
     if alias.target.ends_with(b"/") {
         return None;
     }
     Some(ImportScript {
         path: PathBuf::from(OsString::from_vec(alias.target.clone())),
-        application_group: group.to_vec(),
+        process_group: process_group.to_vec(),
+        application_group: application_group.to_vec(),
         origin: ImportOrigin::Alias,
     })
 }
@@ -166,7 +168,13 @@ pub(super) const IMPORT_SCRIPT: Directive = Directive {
     name: c"WSGIImportScript",
     arguments: Arguments::Options(1),
     options: &[
-        OptionRow { required: true, ..PROCESS_GROUP_OPTION },
+        OptionRow {
+            required: true,
+            value: "name or %{GLOBAL}",
+            doc: "The processes that load the script: a daemon process group, or `%{GLOBAL}`, embedded mode. Other `%{...}` forms have no \
+                  meaning before a request; they are refused.",
+            ..PROCESS_GROUP_OPTION
+        },
         OptionRow {
             required: true,
             value: "name or %{GLOBAL}",
@@ -175,17 +183,25 @@ pub(super) const IMPORT_SCRIPT: Directive = Directive {
             ..APPLICATION_GROUP_OPTION
         },
     ],
-    syntax: "WSGIImportScript file-path process-group=%{GLOBAL} application-group=name|%{GLOBAL}",
+    syntax: "WSGIImportScript file-path process-group=name|%{GLOBAL} application-group=name|%{GLOBAL}",
     merge: Merge::ProcessWideList,
     help: c"Script to load when a process starts, and its groups",
     doc: "Loads a script when a process starts, so that its first request does not wait for imports. The request must lead to \
           the same application group, or the script is loaded twice. A script that fails to load is logged, and the process \
-          serves. In embedded mode this happens in each child of httpd.",
+          serves. In embedded mode this happens in each child of httpd, in a daemon process group in each of its processes, before \
+          they take requests. The group may be defined before or after this line, but it must exist and be open to this server \
+          (see `WSGIDaemonProcess`).\n\n\
+          In a group with `threads=0` the script is what the process is for: it runs until it returns.",
     apply: |place, words| {
         let path = below_server_root(place.surroundings, words, words.word(0))?;
         let group = words.option("application-group").unwrap_or_default();
-        process_group(words, words.option("process-group").unwrap_or_default())?;
-        let fixed = fixed_interpreter(group);
+        let processes = words.option("process-group").unwrap_or_default();
+        let process_group = fixed_name(processes).ok_or_else(|| {
+            let allowed =
+                "a script is loaded before any request; write the name of a daemon process group, or %{GLOBAL}";
+            words.bad_option("process-group", processes, allowed.to_owned())
+        })?;
+        let fixed = fixed_name(group);
         if fixed.is_none() {
             place.surroundings.warn(format!(
                 "WSGIImportScript: application-group=\"{}\" is taken literally; only %{{GLOBAL}} has a meaning before a request",
@@ -193,7 +209,8 @@ pub(super) const IMPORT_SCRIPT: Directive = Directive {
             ));
         }
         let application_group = fixed.unwrap_or(group).to_vec();
-        let import = ImportScript { path, application_group, origin: ImportOrigin::Directive };
+        let process_group = process_group.to_vec();
+        let import = ImportScript { path, process_group, application_group, origin: ImportOrigin::Directive };
         place.process(words)?.imports.push(import);
         Ok(())
     },
