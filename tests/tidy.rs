@@ -16,7 +16,7 @@ const ROOMS: &[(&str, &[&str], Unsafe)] = &[
     ("wsgi", &[], Unsafe::Never),
     ("wire", &["config"], Unsafe::Never),
     ("board", &[], Unsafe::Never),
-    ("supervise", &["board", "config"], Unsafe::Never),
+    ("supervise", &["wire", "board", "config"], Unsafe::Never),
     // Wrappers of C.
     ("bindings", &[], Unsafe::Here),
     ("apache", &["bindings", "config", "wsgi"], Unsafe::Here),
@@ -24,8 +24,9 @@ const ROOMS: &[(&str, &[&str], Unsafe)] = &[
     ("os", &[], Unsafe::Here),
     // Work.
     ("application", &["python", "wsgi", "config"], Unsafe::Never),
-    ("embedded", &["apache", "application", "python", "wsgi", "config"], Unsafe::Never),
-    ("proxy", &["apache", "os", "wire", "board", "wsgi", "config"], Unsafe::Never),
+    ("front", &["apache", "wsgi", "config"], Unsafe::Never),
+    ("embedded", &["front", "apache", "application", "python", "wsgi", "config"], Unsafe::Never),
+    ("proxy", &["front", "apache", "os", "wire", "board", "wsgi", "config"], Unsafe::Never),
     ("worker", &["application", "python", "os", "wire", "board", "wsgi", "config"], Unsafe::Never),
     ("supervisor", &["os", "supervise", "wire", "board", "config"], Unsafe::Never),
     ("access", &["apache", "application", "python", "wsgi", "config"], Unsafe::Never),

@@ -10,6 +10,7 @@ use super::boundary::{Answer, Broken, Started, attempt, boundary, watch_panics};
 use super::entry::{ByType, by_type};
 use super::log;
 use super::pool::Pool;
+use super::process;
 use super::request::Request;
 use super::server::Server;
 use crate::bindings as raw;
@@ -172,6 +173,7 @@ pub(crate) fn post_config<F: Fn(&Startup<'_>) -> Started + ByType>(_f: F, place:
             let f = unsafe { by_type::<F>() };
             let (Some(config), Some(server)) = (config, server) else { return Started::Refused };
             log::remember_main(server);
+            process::remember_pool(server);
             config.on_cleanup(log::forget_main);
             f(&Startup { pools: Pools { config }, server })
         })

@@ -1,12 +1,14 @@
 //! httpd's parent as a process: what it keeps over restarts, whom it is, how it ends, and the children that are not the MPM's.
 //!
-//! All of it in the parent, on its only thread. httpd unloads the module at each restart, so what is kept is bytes, never values with
-//! functions behind them.
+//! All of it in the parent, on its only thread. httpd unloads the module at each restart, so what is kept is bytes and descriptors, never
+//! values with functions behind them.
 
 use std::ffi::{CStr, OsStr, c_int, c_void};
+use std::os::fd::{AsRawFd as _, FromRawFd as _, IntoRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
-use std::ptr;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::boundary::boundary;
 use super::entry::{ByType, by_type};
@@ -17,67 +19,93 @@ use crate::bindings as raw;
 /// Our entry in the process's pool.
 const KEPT: &CStr = c"mod_wsgi-rs";
 
-/// Bytes that outlive the configuration, as `keep` left them; nothing before the first time.
-pub(crate) fn kept(server: Server<'_>) -> Option<Vec<u8>> {
-    let pool = server.process_pool()?;
-    let kept = Block::find(pool)?;
-    Some(kept.bytes())
-}
+/// The process's pool, from post_config on.
+static POOL: AtomicPtr<raw::apr_pool_t> = AtomicPtr::new(ptr::null_mut());
 
-/// Keeps bytes for as long as this parent lives, in place of those before.
-pub(crate) fn keep(server: Server<'_>, kept: &[u8]) {
-    let Some(pool) = server.process_pool() else { return };
-    let before = Block::find(pool);
-    let Some(block) = Block::of(kept) else { return };
-    // SAFETY: a live pool, which copies the key; without a clean-up, so nothing of this image is called later.
-    let status = unsafe { raw::apr_pool_userdata_set(block.0.cast(), KEPT.as_ptr(), None, pool.as_raw()) };
-    match (status, before) {
-        // SAFETY: from `of`, and nobody knows it any more: the pool has another now.
-        (0, Some(before)) => unsafe { libc::free(before.0.cast()) },
-        (0, None) => {}
-        // SAFETY: from `of`, and the pool did not take it.
-        _ => unsafe { libc::free(block.0.cast()) },
+/// Remembers the pool that outlives all configurations.
+pub(super) fn remember_pool(server: Server<'_>) {
+    if let Some(pool) = server.process_pool() {
+        POOL.store(pool.as_raw(), Ordering::Release);
     }
 }
 
-/// A length and so many bytes behind it, in C's memory, since Rust's statics and values end with the image.
-struct Block(*mut u8);
+/// What outlives the configuration.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) descriptors: Vec<OwnedFd>,
+}
 
-const LENGTH: usize = size_of::<usize>();
+/// Takes out what `keep` kept; nothing the first time. From post_config on, in the parent.
+pub(crate) fn take_kept() -> Option<Kept> {
+    let pool = pool()?;
+    let mut found: *mut c_void = ptr::null_mut();
+    // SAFETY: a live pool, and a place for one pointer.
+    unsafe { raw::apr_pool_userdata_get(&raw mut found, KEPT.as_ptr(), pool.as_raw()) };
+    let block = NonNull::new(found.cast())?;
+    set(pool, ptr::null_mut());
+    // SAFETY: our entry holds only what `keep` put there, and it holds that no more.
+    Some(unsafe { unpack(block) })
+}
 
-impl Block {
-    fn find(pool: Pool<'_>) -> Option<Block> {
-        let mut found: *mut c_void = ptr::null_mut();
-        // SAFETY: a live pool, and a place for one pointer.
-        unsafe { raw::apr_pool_userdata_get(&raw mut found, KEPT.as_ptr(), pool.as_raw()) };
-        (!found.is_null()).then_some(Block(found.cast()))
+/// Keeps it until `take_kept`, for as long as this parent lives. At the end of a configuration, in the parent.
+pub(crate) fn keep(kept: Kept) {
+    let Some(pool) = pool() else { return };
+    drop(take_kept());
+    if let Some(block) = pack(kept) {
+        set(pool, block.as_ptr());
     }
+}
 
-    fn of(content: &[u8]) -> Option<Block> {
-        // SAFETY: asks for memory.
-        let block: *mut u8 = unsafe { libc::malloc(LENGTH + content.len()) }.cast();
-        if block.is_null() {
-            return None;
-        }
-        let length = content.len().to_ne_bytes();
-        // SAFETY: room for the length was asked for.
-        unsafe { ptr::copy_nonoverlapping(length.as_ptr(), block, LENGTH) };
-        // SAFETY: the block is longer than its length's place.
-        let behind = unsafe { block.add(LENGTH) };
-        // SAFETY: room for the content was asked for, behind the length.
-        unsafe { ptr::copy_nonoverlapping(content.as_ptr(), behind, content.len()) };
-        Some(Block(block))
-    }
+fn pool() -> Option<Pool<'static>> {
+    // SAFETY: NULL, or the process's pool, which lives as long as the process; start-up and clean-ups run on the parent's only thread.
+    unsafe { Pool::from_raw(POOL.load(Ordering::Acquire)) }
+}
 
-    fn bytes(&self) -> Vec<u8> {
-        let mut length = [0; LENGTH];
-        // SAFETY: each block begins with its length.
-        unsafe { ptr::copy_nonoverlapping(self.0, length.as_mut_ptr(), LENGTH) };
-        // SAFETY: the block is longer than its length's place.
-        let behind = unsafe { self.0.add(LENGTH) };
-        // SAFETY: so many bytes are behind it.
-        unsafe { std::slice::from_raw_parts(behind, usize::from_ne_bytes(length)) }.to_vec()
+fn set(pool: Pool<'_>, block: *mut u8) {
+    // SAFETY: a live pool, which copies the key; without a clean-up, so that nothing of this image is called later.
+    unsafe { raw::apr_pool_userdata_set(block.cast(), KEPT.as_ptr(), None, pool.as_raw()) };
+}
+
+const WORD: usize = size_of::<usize>();
+
+/// In C's memory, since Rust's values end with the image: length of all, number of descriptors, these, the bytes.
+fn pack(kept: Kept) -> Option<NonNull<u8>> {
+    let numbers: Vec<u8> = kept.descriptors.iter().flat_map(|descriptor| descriptor.as_raw_fd().to_ne_bytes()).collect();
+    let length = 2 * WORD + numbers.len() + kept.bytes.len();
+    let whole =
+        [&length.to_ne_bytes()[..], &kept.descriptors.len().to_ne_bytes(), &numbers, &kept.bytes].concat();
+    // SAFETY: asks for memory.
+    let block: *mut u8 = unsafe { libc::malloc(whole.len()) }.cast();
+    let block = NonNull::new(block)?;
+    // SAFETY: room for that was asked for.
+    unsafe { ptr::copy_nonoverlapping(whole.as_ptr(), block.as_ptr(), whole.len()) };
+    // The block owns them now.
+    for descriptor in kept.descriptors {
+        let _ = descriptor.into_raw_fd();
     }
+    Some(block)
+}
+
+/// # Safety
+/// * `block` comes from `pack`, of this image or one before, and is used no more.
+unsafe fn unpack(block: NonNull<u8>) -> Kept {
+    let mut length = [0; WORD];
+    // SAFETY: this function's contract: each block begins with its length.
+    unsafe { ptr::copy_nonoverlapping(block.as_ptr(), length.as_mut_ptr(), WORD) };
+    // SAFETY: this function's contract: so long is the block.
+    let whole = unsafe { std::slice::from_raw_parts(block.as_ptr(), usize::from_ne_bytes(length)) }.to_vec();
+    // SAFETY: this function's contract; the copy is ours.
+    unsafe { libc::free(block.as_ptr().cast()) };
+    let rest = whole.get(WORD..).unwrap_or_default();
+    let Some((count, rest)) = rest.split_first_chunk() else { return Kept::default() };
+    let (numbers, bytes) = rest.split_at((usize::from_ne_bytes(*count) * size_of::<i32>()).min(rest.len()));
+    let (numbers, _) = numbers.as_chunks();
+    let descriptors = numbers.iter().map(|number| {
+        // SAFETY: `pack` gave the block these descriptors to own, and no other value has them.
+        unsafe { OwnedFd::from_raw_fd(i32::from_ne_bytes(*number)) }
+    });
+    Kept { descriptors: descriptors.collect(), bytes: bytes.to_vec() }
 }
 
 /// Is what ends now a configuration only, to be followed by the next while children finish their requests (graceful)? Otherwise httpd
@@ -172,18 +200,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blocks_hold_their_bytes() {
-        for content in [&b""[..], b"one", &[0; 5000]] {
-            let block = Block::of(content).unwrap();
-            assert_eq!(block.bytes(), content);
-            // SAFETY: from `of`.
-            unsafe { libc::free(block.0.cast()) };
+    fn a_block_holds_bytes_and_descriptors() {
+        for (content, count) in [(&b""[..], 0), (b"one", 1), (&[0; 5000], 3)] {
+            let descriptors = (0..count).map(|_| std::fs::File::open("/dev/null").unwrap().into()).collect();
+            let block = pack(Kept { bytes: content.to_vec(), descriptors }).unwrap();
+            // SAFETY: from `pack`.
+            let kept = unsafe { unpack(block) };
+            assert_eq!((kept.bytes.as_slice(), kept.descriptors.len()), (content, count));
+            assert!(kept.descriptors.into_iter().all(|one| std::fs::File::from(one).metadata().is_ok()));
         }
     }
 
     #[test]
-    fn a_pool_without_our_entry_has_none() {
-        with_pool(|pool| assert!(Block::find(pool).is_none()));
+    fn what_is_kept_is_taken_once() {
+        with_pool(|pool| {
+            POOL.store(pool.as_raw(), Ordering::Release);
+            assert!(take_kept().is_none());
+            keep(Kept { bytes: b"first".to_vec(), descriptors: Vec::new() });
+            keep(Kept { bytes: b"second".to_vec(), descriptors: Vec::new() });
+            assert_eq!(take_kept().unwrap().bytes, b"second");
+            assert!(take_kept().is_none());
+            POOL.store(ptr::null_mut(), Ordering::Release);
+        });
     }
 
     #[test]

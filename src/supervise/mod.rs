@@ -1,0 +1,1 @@
+//! Lives of workers, groups and restarts as state machines.
