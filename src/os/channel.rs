@@ -8,11 +8,13 @@ use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Write as _};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::os::unix::fs::FileExt as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl};
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::socket::sockopt::SockType as SocketType;
 use nix::sys::socket::{
     AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, sendmsg, socketpair,
 };
@@ -20,6 +22,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::poll;
+use super::spawn::CONTROL;
 
 /// The kernel's limit for one packet is 253 (`SCM_MAX_FD`).
 const MOST_IN_PACKET: usize = 250;
@@ -53,10 +56,30 @@ impl Channel {
         Ok((Self { socket: one }, Self { socket: other }))
     }
 
-    /// The end that this process was started with.
+    /// An end that came as a descriptor.
     #[must_use]
     pub fn from_fd(socket: OwnedFd) -> Self {
         Self { socket }
+    }
+
+    /// The end that `os::spawn` gave this process as descriptor 3. To be called once, before the process opens anything.
+    ///
+    /// # Errors
+    /// When there is no such socket, because somebody else started the program, and when it is asked for again.
+    pub fn inherited() -> io::Result<Self> {
+        static TAKEN: AtomicBool = AtomicBool::new(false);
+        if TAKEN.swap(true, Ordering::Relaxed) {
+            return Err(io::Error::other("the channel was taken already"));
+        }
+        // SAFETY: borrowed for two calls that only ask about it; what number 3 is, if anything, does not matter to them.
+        let borrowed = unsafe { BorrowedFd::borrow_raw(CONTROL) };
+        fcntl(borrowed, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+        let kind = nix::sys::socket::getsockopt(&borrowed, SocketType)?;
+        if kind != SockType::SeqPacket {
+            return Err(invalid("not a channel"));
+        }
+        // SAFETY: a socket of our kind under that number is the one that `os::spawn` put there, for this process alone; taken once.
+        Ok(Self { socket: unsafe { OwnedFd::from_raw_fd(CONTROL) } })
     }
 
     /// Whether [`Self::receive`] and [`Self::send`] answer `WouldBlock` instead of waiting.

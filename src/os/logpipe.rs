@@ -30,10 +30,12 @@ pub struct LogPipe {
     lines: Lines,
 }
 
-/// Whether there can be more to read.
+/// What a call of [`LogPipe::read`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
-    Open,
+    Something,
+    /// Nothing for now.
+    Nothing,
     /// Everybody who could write is gone.
     Ended,
 }
@@ -64,10 +66,10 @@ impl LogPipe {
             }
             Ok(count) => {
                 self.lines.take(bytes.get(..count).unwrap_or_default(), &mut take);
-                Ok(Reading::Open)
+                Ok(Reading::Something)
             }
             Err(cause) if matches!(cause.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
-                Ok(Reading::Open)
+                Ok(Reading::Nothing)
             }
             Err(cause) => Err(cause),
         }
@@ -252,10 +254,10 @@ mod tests {
     fn a_pipe_ends_with_its_writers() {
         let (mut pipe, write) = LogPipe::new().unwrap();
         let mut lines = Vec::new();
-        assert_eq!(pipe.read(|_, _| ()).unwrap(), Reading::Open);
+        assert_eq!(pipe.read(|_, _| ()).unwrap(), Reading::Nothing);
         File::from(write).write_all(b"one\ntwo").unwrap();
         let mut take = |_: u8, text: &[u8]| lines.push(text.to_vec());
-        assert_eq!(pipe.read(&mut take).unwrap(), Reading::Open);
+        assert_eq!(pipe.read(&mut take).unwrap(), Reading::Something);
         assert_eq!(pipe.read(&mut take).unwrap(), Reading::Ended);
         assert_eq!(lines, [b"one", b"two"]);
     }

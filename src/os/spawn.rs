@@ -32,7 +32,7 @@ pub struct Child {
 }
 
 /// The channel's number in the started program.
-const CONTROL: i32 = 3;
+pub(super) const CONTROL: i32 = 3;
 /// Where the child tells why exec failed; closed by exec.
 const FAILURE: i32 = 4;
 /// Copies for the child lie above the numbers that they are to get.

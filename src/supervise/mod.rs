@@ -1,1 +1,20 @@
-//! Lives of workers, groups and restarts as state machines.
+//! Lives of workers, of their places in a group, and of whole configurations as state machines: given an event and the time, what next.
+//!
+//! Pure: no clock, no process, no descriptor. The `supervisor` room feeds [`Fleet`] with what happens and does what it answers, one
+//! event after the other on its only thread. A [`slot`] is one place of a group: at most one worker accepts requests in it and at most
+//! one is being started. A [`Fleet`] is all groups of one httpd: which configuration holds, how many may start at once, when all
+//! is over.
+
+mod backoff;
+mod event;
+mod fleet;
+mod life;
+mod plan;
+mod slot;
+
+#[cfg(test)]
+mod simulation;
+
+pub use event::{Action, Event, GroupId, Level, Script, Signal, Time, WorkerId};
+pub use fleet::Fleet;
+pub use plan::Plan;

@@ -178,7 +178,7 @@ fn a_umask_is_octal() {
         assert_eq!(group(&format!("umask={value}")).umask, Some(bits), "{value}");
     }
     for value in ["0o22", "8", "-22", "+22", "22x", "10000", "u=rwx"] {
-        assert_eq!(refused(&format!("umask={value}")), "write an octal number, such as 0022", "{value}");
+        assert_eq!(refused(&format!("umask={value}")), "write an octal number up to 7777, such as 0022", "{value}");
     }
 }
 
@@ -187,9 +187,8 @@ fn users_and_groups_are_names_or_numbers() {
     for option in ["user=#0x5", "group=#", "socket-user=#-1", "script-user=#4294967295", "supplementary-groups=a,#x"] {
         assert_eq!(refused(option), "write a name, or # and a number, such as #1000", "{option}");
     }
-    for value in ["a,,b", ",a", "a,"] {
-        assert!(refused(&format!("supplementary-groups={value}")).starts_with("write a name"), "{value}");
-    }
+    assert_eq!(group("supplementary-groups=a,,b,").supplementary_groups, [b"a", b"b"]);
+    assert_eq!(refused("supplementary-groups=,"), "write names, parted by commas");
     let many = |count: usize| format!("supplementary-groups={}", vec!["a"; count].join(","));
     assert_eq!(group(&many(65_535)).supplementary_groups.len(), 65_535);
     assert_eq!(refused(&many(65_536)), "the system takes at most 65535");

@@ -75,7 +75,7 @@ impl Value {
             Self::Absolute(_) => return Err("write the path from / on".to_owned()),
             Self::Account(of) => *of(set) = Some(account(text)?),
             Self::Accounts(of) => *of(set) = accounts(text)?,
-            Self::Paths(of) => *of(set) = paths(text),
+            Self::Paths(of) => *of(set) = parts(text, b':').map(<[u8]>::to_vec).collect(),
             Self::Switch(of) => *of(set) = Some(on_off(text).ok_or("write On or Off")?),
             Self::Count(range, of) => *of(set) = Some(number(text, range)?),
             Self::Signed(range, of) => *of(set) = Some(number(text, range)?),
@@ -85,7 +85,7 @@ impl Value {
             Self::Interval(of) => {
                 *of(set) = Some(seconds(text).ok_or("write a number of seconds above 0, such as 0.005")?);
             }
-            Self::Octal(of) => *of(set) = Some(octal(text).ok_or("write an octal number, such as 0022")?),
+            Self::Octal(of) => *of(set) = Some(octal(text).ok_or("write an octal number up to 7777, such as 0022")?),
             Self::OffOnly => match on_off(text) {
                 Some(false) => {}
                 Some(true) => {
@@ -110,14 +110,18 @@ fn account(text: &[u8]) -> Result<Vec<u8>, String> {
     if fits { Ok(text.to_vec()) } else { Err("write a name, or # and a number, such as #1000".to_owned()) }
 }
 
+/// Users or groups parted by commas. Empty parts are left out, as C mod_wsgi does; but a list says something.
 fn accounts(text: &[u8]) -> Result<Vec<Vec<u8>>, String> {
-    let names: Vec<Vec<u8>> = text.split(|byte| *byte == b',').map(account).collect::<Result<_, _>>()?;
+    let names: Vec<Vec<u8>> = parts(text, b',').map(account).collect::<Result<_, _>>()?;
+    if names.is_empty() {
+        return Err("write names, parted by commas".to_owned());
+    }
     if names.len() > MOST_GROUPS { Err(format!("the system takes at most {MOST_GROUPS}")) } else { Ok(names) }
 }
 
-/// Directories parted by `:`, without empty parts.
-fn paths(text: &[u8]) -> Vec<Vec<u8>> {
-    text.split(|byte| *byte == b':').filter(|part| !part.is_empty()).map(<[u8]>::to_vec).collect()
+/// What stands between the separators, without empty parts.
+fn parts(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
+    text.split(move |byte| *byte == separator).filter(|part| !part.is_empty())
 }
 
 /// A number taken whole and in its range, as the field has it.

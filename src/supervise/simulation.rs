@@ -1,0 +1,328 @@
+//! A made-up host that goes wrong in every way, for a long time, and what must hold whatever happens.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::event::{Action, Event, GroupId, Signal, Time, WorkerId};
+use super::fleet::Fleet;
+use super::plan::Plan;
+use crate::wire::control::{FromWorker, Reason};
+
+/// xorshift64*: the same run for the same seed.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % limit
+    }
+
+    fn place(&mut self, of: usize) -> usize {
+        usize::try_from(self.below(u64::try_from(of).unwrap())).unwrap()
+    }
+
+    fn one_in(&mut self, many: u64) -> bool {
+        self.below(many) == 0
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Doing {
+    Starting,
+    Accepting,
+    /// Told to drain or leaving by itself: may take for ever.
+    Finishing,
+    /// Told to stop; some don't listen.
+    Stopping,
+    Killed,
+}
+
+struct Process {
+    group: GroupId,
+    slot: u32,
+    doing: Doing,
+}
+
+struct World {
+    dice: Dice,
+    fleet: Fleet,
+    now: Time,
+    processes: BTreeMap<WorkerId, Process>,
+    plans: BTreeMap<GroupId, Plan>,
+    /// In the configuration in force.
+    current: Vec<GroupId>,
+    starts: usize,
+    /// Things that may be followed by a start.
+    causes: usize,
+    most_at_once: usize,
+    stopping: bool,
+    finished: usize,
+}
+
+const NAMES: [&str; 3] = ["shop", "blog", "service"];
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut world = Self {
+            dice: Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1),
+            fleet: Fleet::new(3),
+            now: Time::ZERO,
+            processes: BTreeMap::new(),
+            plans: BTreeMap::new(),
+            current: Vec::new(),
+            starts: 0,
+            causes: 0,
+            most_at_once: 0,
+            stopping: false,
+            finished: 0,
+        };
+        world.configure();
+        world
+    }
+
+    fn plan(&mut self, name: &str) -> Plan {
+        let key = self.dice.below(2);
+        let some = |dice: &mut Dice| (!dice.one_in(2)).then(|| Duration::from_secs(dice.below(30)));
+        let exclusive = name != "shop" && key == 1;
+        Plan {
+            name: name.to_owned(),
+            key: key.to_string(),
+            slots: u32::try_from(1 + self.dice.below(3)).unwrap(),
+            startup: Duration::from_secs(1 + self.dice.below(60)),
+            graceful: some(&mut self.dice),
+            eviction: some(&mut self.dice),
+            shutdown: some(&mut self.dice),
+            service: exclusive && name == "service",
+            exclusive,
+        }
+    }
+
+    fn configure(&mut self) {
+        let plans: Vec<Plan> =
+            NAMES.iter().filter_map(|name| if self.dice.one_in(4) { None } else { Some(self.plan(name)) }).collect();
+        self.causes += plans.iter().map(|plan| 2 * usize::try_from(plan.slots).unwrap()).sum::<usize>();
+        self.current = self.fleet.configure(plans.clone(), self.now);
+        self.plans.extend(self.current.iter().copied().zip(plans));
+        self.act();
+    }
+
+    fn act(&mut self) {
+        while let Some(action) = self.fleet.next_action() {
+            match action {
+                Action::Start { worker, group, slot, .. } => {
+                    assert!(!self.stopping, "a start after the stop");
+                    assert!(self.current.contains(&group), "a start in a group that is gone");
+                    self.starts += 1;
+                    if self.dice.one_in(20) {
+                        self.causes += 1;
+                        let cause = self.dice.below(2).to_string();
+                        self.fleet.event(Event::NotStarted { worker, cause }, self.now);
+                    } else {
+                        let other = self.processes.insert(worker, Process { group, slot, doing: Doing::Starting });
+                        assert!(other.is_none(), "a number used again");
+                        self.fleet.event(Event::Started { worker, pid: 1 }, self.now);
+                    }
+                }
+                Action::Drain { worker, .. } => {
+                    let process = self.processes.get_mut(&worker).expect("drains what is there");
+                    assert_eq!(process.doing, Doing::Accepting);
+                    process.doing = Doing::Finishing;
+                }
+                Action::Kill { worker, signal } => {
+                    self.causes += 1;
+                    let process = self.processes.get_mut(&worker).expect("signals what is there");
+                    process.doing = match signal {
+                        Signal::Kill => Doing::Killed,
+                        Signal::Term if process.doing == Doing::Killed => Doing::Killed,
+                        Signal::Term => Doing::Stopping,
+                    };
+                }
+                Action::Log { group, .. } => assert!(self.plans.contains_key(&group)),
+                Action::Forget { group } => {
+                    assert!(self.processes.values().all(|process| process.group != group));
+                    self.plans.remove(&group).expect("forgets what is known, once");
+                }
+                Action::Finish => self.finished += 1,
+            }
+        }
+    }
+
+    fn say(&mut self, worker: WorkerId, what: FromWorker) {
+        self.fleet.event(Event::Said { worker, what }, self.now);
+    }
+
+    fn end(&mut self, worker: WorkerId) {
+        self.causes += 1;
+        self.processes.remove(&worker);
+        self.fleet.event(Event::Ended { worker, how: "somehow".to_owned(), clean: self.dice.one_in(2) }, self.now);
+    }
+
+    /// One process does something.
+    fn something(&mut self) {
+        if self.processes.is_empty() {
+            return;
+        }
+        let place = self.dice.place(self.processes.len());
+        let (worker, doing) =
+            self.processes.iter().nth(place).map(|(worker, process)| (*worker, process.doing)).unwrap();
+        let reason = REASONS[self.dice.place(REASONS.len())];
+        match (doing, self.dice.below(12)) {
+            (Doing::Starting, 0..6) => {
+                self.processes.get_mut(&worker).unwrap().doing = Doing::Accepting;
+                self.say(worker, FromWorker::Ready);
+            }
+            (Doing::Starting, 6) => {
+                self.causes += 1;
+                let cause = self.dice.below(2).to_string();
+                self.processes.get_mut(&worker).unwrap().doing = Doing::Finishing;
+                self.say(worker, FromWorker::Unfit { cause });
+            }
+            (Doing::Accepting, 0..3) => {
+                self.causes += 1;
+                self.say(worker, FromWorker::Replace { reason });
+            }
+            (Doing::Starting, 7) | (Doing::Accepting, 3..6) => {
+                self.causes += 1;
+                self.processes.get_mut(&worker).unwrap().doing = Doing::Finishing;
+                self.say(worker, FromWorker::Leaving { reason });
+            }
+            (Doing::Accepting, 6..9) => {
+                let script = vec![b'a'; self.dice.place(4)];
+                self.say(worker, FromWorker::Served { script, application_group: Vec::new() });
+            }
+            (_, 9) if doing != Doing::Killed => self.fleet.event(Event::Lost { worker }, self.now),
+            // Said too late, or by a liar.
+            (Doing::Finishing | Doing::Stopping, 0) => self.say(worker, FromWorker::Ready),
+            (Doing::Finishing | Doing::Stopping, 1) => self.say(worker, FromWorker::Replace { reason }),
+            (Doing::Finishing | Doing::Stopping, 2) => self.say(worker, FromWorker::Leaving { reason }),
+            (Doing::Killed, _)
+            | (Doing::Starting | Doing::Accepting, 10)
+            | (Doing::Finishing | Doing::Stopping, 3..6) => {
+                self.end(worker);
+            }
+            _ => {}
+        }
+        self.act();
+    }
+
+    fn pass(&mut self) {
+        let time = Duration::from_millis(match self.dice.below(4) {
+            0 => 0,
+            1 => self.dice.below(50),
+            2 => self.dice.below(2000),
+            _ => self.dice.below(30_000),
+        });
+        let until = self.now + time;
+        while let Some(at) = self.fleet.wake(self.now).filter(|at| *at <= until) {
+            assert!(at > self.now || self.fleet.wake(self.now).is_some());
+            let before = (self.fleet.wake(self.now), self.now);
+            self.now = self.now.max(at);
+            self.fleet.tick(self.now);
+            self.act();
+            self.check();
+            assert_ne!(
+                (self.fleet.wake(self.now), self.now),
+                before,
+                "a tick that changes nothing comes again for ever"
+            );
+        }
+        self.now = until;
+    }
+
+    fn check(&mut self) {
+        for group in self.plans.keys() {
+            let plan = &self.plans[group];
+            for slot in 0..plan.slots {
+                let here: Vec<&Process> =
+                    self.processes.values().filter(|process| (process.group, process.slot) == (*group, slot)).collect();
+                let count = |doing: Doing| here.iter().filter(|process| process.doing == doing).count();
+                assert!(count(Doing::Accepting) <= 1, "two accept, and none was told to drain");
+                assert!(count(Doing::Starting) <= 1, "two are being started");
+                if plan.exclusive {
+                    assert!(here.len() <= 1, "two where two may not be");
+                }
+                self.most_at_once = self.most_at_once.max(here.len());
+                if self.current.contains(group) && !self.stopping {
+                    // Or somebody must end first, in this group or in one of its name.
+                    let before = |process: &Process| {
+                        self.namesake(process.group, plan) && (plan.exclusive || self.plans[&process.group].exclusive)
+                    };
+                    let next = self.fleet.wake(self.now).is_some() || self.processes.values().any(before);
+                    assert!(count(Doing::Accepting) + count(Doing::Starting) > 0 || next, "nothing follows in a slot");
+                }
+            }
+            let elsewhere = |process: &&Process| process.group != *group && self.namesake(process.group, plan);
+            let here = self.processes.values().any(|process| process.group == *group);
+            if plan.exclusive && here && self.current.contains(group) {
+                assert_eq!(self.processes.values().filter(elsewhere).count(), 0, "beside its predecessor");
+            }
+        }
+        assert!(self.starts <= self.causes, "{} starts for {} causes", self.starts, self.causes);
+    }
+
+    fn namesake(&self, group: GroupId, plan: &Plan) -> bool {
+        self.plans.get(&group).is_some_and(|other| other.name == plan.name)
+    }
+
+    fn run(mut self, steps: usize) -> Self {
+        for _ in 0..steps {
+            match self.dice.below(40) {
+                0 => self.configure(),
+                1..10 => self.pass(),
+                _ => self.something(),
+            }
+            self.check();
+        }
+        self.stop();
+        self
+    }
+
+    fn stop(&mut self) {
+        self.stopping = true;
+        let within = Duration::from_millis(self.dice.below(5000));
+        self.fleet.stop(within, self.now);
+        self.act();
+        let until = self.now + within;
+        while let Some(at) = self.fleet.wake(self.now).filter(|at| *at <= until) {
+            self.now = self.now.max(at);
+            self.fleet.tick(self.now);
+            self.act();
+            self.something();
+        }
+        assert!(self.processes.values().all(|process| process.doing == Doing::Killed), "somebody lives on");
+        for worker in self.processes.keys().copied().collect::<Vec<_>>() {
+            self.end(worker);
+        }
+        self.act();
+        assert_eq!((self.finished, self.fleet.workers(), self.plans.len()), (1, 0, 0));
+    }
+}
+
+const REASONS: [Reason; 12] = [
+    Reason::ShutdownSignal,
+    Reason::GracefulSignal,
+    Reason::EvictionSignal,
+    Reason::MaximumRequests,
+    Reason::MaximumMemory,
+    Reason::RestartInterval,
+    Reason::InactivityTimeout,
+    Reason::RequestTimeout,
+    Reason::StartupTimeout,
+    Reason::DeadlockTimeout,
+    Reason::CpuTimeLimit,
+    Reason::ScriptReload,
+];
+
+#[test]
+fn whatever_happens_the_rules_hold() {
+    let (mut starts, mut most) = (0, 0);
+    for seed in 0..40 {
+        let world = World::new(seed).run(if cfg!(miri) { 20 } else { 500 });
+        starts += world.starts;
+        most = most.max(world.most_at_once);
+    }
+    assert!(cfg!(miri) || (starts > 1000 && most > 3), "the dice are loaded: {starts} starts, at most {most} at once");
+    assert!(most <= 12, "{most} processes of one slot");
+}

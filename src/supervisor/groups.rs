@@ -1,0 +1,107 @@
+//! What belongs to a group: its settings, its descriptors, its log; and the configuration that is on its way.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+
+use super::log::Log;
+use crate::supervise::{GroupId, Plan};
+use crate::wire::control::GroupSettings;
+
+/// The latest settings of one group.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) settings: GroupSettings,
+    /// By slot.
+    listeners: Vec<OwnedFd>,
+    pub(super) executable: OwnedFd,
+}
+
+/// `Begin` and its groups, until `Commit`.
+#[derive(Debug)]
+pub(super) struct Configuration {
+    pub(super) generation: u32,
+    groups: Vec<(Group, OwnedFd)>,
+}
+
+/// All groups that have workers or are to have some.
+#[derive(Debug, Default)]
+pub(super) struct Groups {
+    groups: BTreeMap<GroupId, Group>,
+    /// Outlives its group as long as a process holds a log pipe: `super::workers` asks for that.
+    logs: BTreeMap<GroupId, Log>,
+}
+
+impl Configuration {
+    pub(super) fn new(generation: u32) -> Self {
+        Self { generation, groups: Vec::new() }
+    }
+
+    /// `descriptors` as `ToSupervisor::Group` says: the listening sockets, the error log, the worker's executable.
+    pub(super) fn add(&mut self, settings: GroupSettings, mut descriptors: Vec<OwnedFd>) -> io::Result<()> {
+        let (Some(executable), Some(log), false) = (descriptors.pop(), descriptors.pop(), descriptors.is_empty())
+        else {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "a daemon group without its descriptors"));
+        };
+        self.groups.push((Group { settings, listeners: descriptors, executable }, log));
+        Ok(())
+    }
+
+    pub(super) fn plans(&self) -> Vec<Plan> {
+        let slots = |group: &Group| u32::try_from(group.listeners.len()).unwrap_or(u32::MAX);
+        self.groups.iter().map(|(group, _)| Plan::new(&group.settings, slots(group))).collect()
+    }
+}
+
+impl Groups {
+    /// `ids` in the order of the plans.
+    pub(super) fn adopt(&mut self, configuration: Configuration, ids: Vec<GroupId>) {
+        for (id, (group, log)) in ids.into_iter().zip(configuration.groups) {
+            let level = group.settings.log_level;
+            match self.logs.get_mut(&id) {
+                Some(open) => open.reopen(log, level),
+                None => drop(self.logs.insert(id, Log::new(log, level))),
+            }
+            self.groups.insert(id, group);
+        }
+    }
+
+    pub(super) fn get(&self, id: GroupId) -> Option<&Group> {
+        self.groups.get(&id)
+    }
+
+    pub(super) fn log(&mut self, id: GroupId) -> Option<&mut Log> {
+        self.logs.get_mut(&id)
+    }
+
+    pub(super) fn is_behind(&self, id: GroupId) -> bool {
+        self.logs.get(&id).is_some_and(Log::is_behind)
+    }
+
+    /// The logs that wait to be written to.
+    pub(super) fn logs_behind(&self) -> impl Iterator<Item = (GroupId, BorrowedFd<'_>)> {
+        self.logs.iter().filter(|(_, log)| log.is_behind()).map(|(id, log)| (*id, log.as_fd()))
+    }
+
+    pub(super) fn forget(&mut self, id: GroupId) {
+        self.groups.remove(&id);
+    }
+
+    /// Closes logs that no group and no process writes to any more.
+    pub(super) fn close_logs(&mut self, in_use: impl Fn(GroupId) -> bool) {
+        let groups = &self.groups;
+        self.logs.retain(|id, log| groups.contains_key(id) || log.is_behind() || in_use(*id));
+    }
+}
+
+impl Group {
+    pub(super) fn listener(&self, slot: u32) -> Option<BorrowedFd<'_>> {
+        Some(self.listeners.get(usize::try_from(slot).ok()?)?.as_fd())
+    }
+}
+
+/// What workers have as standard input.
+pub(super) fn nothing_to_read() -> io::Result<File> {
+    File::open("/dev/null")
+}

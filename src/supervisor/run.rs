@@ -1,0 +1,253 @@
+//! The loop.
+
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::thread::available_parallelism;
+use std::time::{Duration, Instant};
+
+use nix::poll::PollFlags;
+use nix::sys::signal::Signal;
+use nix::unistd::getppid;
+
+use super::complain;
+use super::groups::{Configuration, Groups};
+use super::workers::{Source, Workers};
+use crate::os::channel::Channel;
+use crate::os::pidfd::PidFd;
+use crate::os::signals::Signals;
+use crate::os::{poll, spawn};
+use crate::supervise::{Action, Event, Fleet, GroupId, Time};
+use crate::wire::control::{FromSupervisor, ToSupervisor};
+
+/// What workers are given where nobody says how long: httpd's own patience with its children.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Lines that still wait when all is over.
+const LAST_LINES: Duration = Duration::from_millis(200);
+
+#[derive(Debug)]
+pub(super) struct Supervisor {
+    began: Instant,
+    /// None once the parent is gone or told us to stop.
+    parent: Option<(Channel, PidFd)>,
+    signals: Signals,
+    fleet: Fleet,
+    groups: Groups,
+    workers: Workers,
+    coming: Option<Configuration>,
+    finished: bool,
+}
+
+/// What the loop waits for.
+#[derive(Clone, Copy, Debug)]
+enum Ready {
+    Parent,
+    ParentEnded,
+    Signal,
+    Log(GroupId),
+    Worker(Source),
+}
+
+impl Supervisor {
+    /// Takes over what the parent gave this process, before anything else is opened.
+    pub(super) fn adopt() -> io::Result<Self> {
+        let channel = Channel::inherited().map_err(|cause| {
+            io::Error::new(
+                cause.kind(),
+                format!("descriptor 3 is no channel to httpd, which starts this program ({cause})"),
+            )
+        })?;
+        channel.set_nonblocking(true)?;
+        // If the parent is gone already this is another process; the end of the channel tells.
+        let parent = PidFd::open(getppid())?;
+        // The last four would end it, and are meant for httpd.
+        let signals = Signals::block(&[
+            Signal::SIGTERM,
+            Signal::SIGINT,
+            Signal::SIGHUP,
+            Signal::SIGUSR1,
+            Signal::SIGUSR2,
+            Signal::SIGQUIT,
+        ])?;
+        nix::sys::prctl::set_name(c"wsgi-supervisor")?;
+        spawn::raise_descriptor_limit()?;
+        let processors = available_parallelism().map_or(2, usize::from);
+        Ok(Self {
+            began: Instant::now(),
+            parent: Some((channel, parent)),
+            signals,
+            fleet: Fleet::new(processors),
+            groups: Groups::default(),
+            workers: Workers::new()?,
+            coming: None,
+            finished: false,
+        })
+    }
+
+    /// Until the parent says stop or is gone, and no worker is left.
+    pub(super) fn run(mut self) -> io::Result<()> {
+        while !self.finished {
+            for ready in self.wait()? {
+                self.take(ready);
+            }
+            self.fleet.tick(self.now());
+            self.act();
+            let workers = &self.workers;
+            self.groups.close_logs(|group| workers.write_for(group));
+        }
+        self.last_lines()
+    }
+
+    fn now(&self) -> Time {
+        self.began.elapsed()
+    }
+
+    fn wait(&self) -> io::Result<Vec<Ready>> {
+        let mut all: Vec<(Ready, (BorrowedFd<'_>, PollFlags))> = Vec::new();
+        let mut read = |ready, descriptor| all.push((ready, (descriptor, PollFlags::POLLIN)));
+        read(Ready::Signal, self.signals.as_fd());
+        if let Some((channel, process)) = &self.parent {
+            read(Ready::Parent, channel.as_fd());
+            read(Ready::ParentEnded, process.as_fd());
+        }
+        for (source, descriptor) in self.workers.sources(&self.groups) {
+            read(Ready::Worker(source), descriptor);
+        }
+        all.extend(self.groups.logs_behind().map(|(id, log)| (Ready::Log(id), (log, PollFlags::POLLOUT))));
+        let now = self.now();
+        let within = self.fleet.wake(now).map(|at| at.saturating_sub(now));
+        let descriptors: Vec<_> = all.iter().map(|(_, wanted)| *wanted).collect();
+        let places = poll::wait(&descriptors, within)?;
+        Ok(places.into_iter().filter_map(|place| all.get(place)).map(|(ready, _)| *ready).collect())
+    }
+
+    fn take(&mut self, ready: Ready) {
+        match ready {
+            Ready::Parent => self.hear_parent(),
+            Ready::ParentEnded => self.leave(PATIENCE),
+            Ready::Signal => self.take_signals(),
+            Ready::Log(group) => {
+                if let Some(log) = self.groups.log(group) {
+                    log.flush();
+                }
+            }
+            Ready::Worker(source) => {
+                for event in self.workers.ready(source, &mut self.groups) {
+                    self.tell(event);
+                }
+            }
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.fleet.event(event, self.now());
+        self.act();
+    }
+
+    /// Does what the fleet asks for.
+    fn act(&mut self) {
+        while let Some(action) = self.fleet.next_action() {
+            match action {
+                Action::Start { worker, group, slot, preload } => {
+                    let event = self.workers.start(worker, group, slot, preload, &self.groups);
+                    self.fleet.event(event, self.now());
+                }
+                Action::Drain { worker, within } => {
+                    if let Some(event) = self.workers.drain(worker, within) {
+                        self.fleet.event(event, self.now());
+                    }
+                }
+                Action::Kill { worker, signal } => self.workers.kill(worker, signal),
+                Action::Log { group, level, text } => {
+                    if let Some(log) = self.groups.log(group) {
+                        log.write(level as u8, nix::unistd::getpid().as_raw(), text.as_bytes());
+                    }
+                }
+                Action::Forget { group } => self.groups.forget(group),
+                Action::Finish => self.finished = true,
+            }
+        }
+    }
+
+    fn hear_parent(&mut self) {
+        while let Some((channel, _)) = &self.parent {
+            match channel.receive::<ToSupervisor>() {
+                Ok(Some((ToSupervisor::Begin { generation }, _))) => {
+                    self.coming = Some(Configuration::new(generation));
+                }
+                Ok(Some((ToSupervisor::Group(settings), descriptors))) => {
+                    let added = match &mut self.coming {
+                        Some(coming) => coming.add(*settings, descriptors),
+                        None => Err(io::Error::new(io::ErrorKind::InvalidData, "a daemon group without a beginning")),
+                    };
+                    if let Err(cause) = added {
+                        return self.misunderstood(&cause);
+                    }
+                }
+                Ok(Some((ToSupervisor::Commit, _))) => {
+                    let Some(coming) = self.coming.take() else {
+                        return self.misunderstood(&io::Error::other("an end without a beginning"));
+                    };
+                    self.commit(coming);
+                }
+                Ok(Some((ToSupervisor::Stop { within }, _))) => return self.leave(Duration::from_millis(within)),
+                Ok(None) => return self.leave(PATIENCE),
+                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => return,
+                Err(cause) => return self.misunderstood(&cause),
+            }
+        }
+    }
+
+    fn commit(&mut self, coming: Configuration) {
+        let generation = coming.generation;
+        let ids = self.fleet.configure(coming.plans(), self.now());
+        self.groups.adopt(coming, ids);
+        self.act();
+        if let Some((channel, _)) = &self.parent {
+            // A parent that does not listen is gone, and the loop hears of that.
+            let _sent = channel.send(&FromSupervisor::Committed { generation }, &[]);
+        }
+    }
+
+    /// Both programs are of one build: what can't be understood is no parent of ours.
+    fn misunderstood(&mut self, cause: &io::Error) {
+        complain(&format!(
+            "WSGI0343: httpd says what the supervisor of daemon processes can't understand: {cause}; all of them end."
+        ));
+        self.leave(PATIENCE);
+    }
+
+    fn take_signals(&mut self) {
+        while let Ok(Some(signal)) = self.signals.next() {
+            if matches!(signal, Signal::SIGTERM | Signal::SIGINT) {
+                self.leave(PATIENCE);
+            }
+        }
+    }
+
+    /// Ends everything. The parent is heard no more: what it could still say is "stop".
+    fn leave(&mut self, within: Duration) {
+        self.parent = None;
+        self.coming = None;
+        self.fleet.stop(within, self.now());
+        self.act();
+    }
+
+    fn last_lines(mut self) -> io::Result<()> {
+        let end = Instant::now() + LAST_LINES;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let behind: Vec<_> = self.groups.logs_behind().map(|(id, log)| (id, (log, PollFlags::POLLOUT))).collect();
+            if behind.is_empty() || left.is_zero() {
+                return Ok(());
+            }
+            let waiting: Vec<_> = behind.iter().map(|(_, wanted)| *wanted).collect();
+            poll::wait(&waiting, Some(left))?;
+            let ids: Vec<_> = behind.into_iter().map(|(id, _)| id).collect();
+            for id in ids {
+                if let Some(log) = self.groups.log(id) {
+                    log.flush();
+                }
+            }
+        }
+    }
+}
