@@ -173,7 +173,7 @@ pub(crate) fn post_config<F: Fn(&Startup<'_>) -> Started + ByType>(_f: F, place:
             let f = unsafe { by_type::<F>() };
             let (Some(config), Some(server)) = (config, server) else { return Started::Refused };
             log::remember_main(server);
-            process::remember_pool(server);
+            process::remember_pools(server, config);
             config.on_cleanup(log::forget_main);
             f(&Startup { pools: Pools { config }, server })
         })
@@ -244,7 +244,10 @@ pub(crate) fn child_stopping<F: Fn(bool) + ByType>(_f: F, place: Place) {
 
 /// Every ten seconds or so while the parent serves, on its only thread.
 pub(crate) fn monitor<F: Fn() + ByType>(_f: F, place: Place) {
-    unsafe extern "C" fn on_monitor<F: Fn() + ByType>(_pool: *mut raw::apr_pool_t, _server: *mut raw::server_rec) -> c_int {
+    unsafe extern "C" fn on_monitor<F: Fn() + ByType>(
+        _pool: *mut raw::apr_pool_t,
+        _server: *mut raw::server_rec,
+    ) -> c_int {
         boundary("monitor", || {
             // SAFETY: a value of `F` was given to register this.
             let f = unsafe { by_type::<F>() };

@@ -27,6 +27,6 @@ pub(crate) use log::{Level, log_main, log_startup};
 pub(crate) use pool::Pool;
 pub(crate) use record::{Module, Record};
 pub(crate) use regex::Regex;
-pub(crate) use request::{BodyError, ClientGone, ClientTimeout, FileKind, PathInfo, Request, Then};
+pub(crate) use request::{BodyError, ClientTimeout, FileKind, PathInfo, Request, Then};
 pub(crate) use server::{MainState, Server};
 pub(crate) use table::Table;

@@ -22,11 +22,16 @@ const KEPT: &CStr = c"mod_wsgi-rs";
 /// The process's pool, from post_config on.
 static POOL: AtomicPtr<raw::apr_pool_t> = AtomicPtr::new(ptr::null_mut());
 
-/// Remembers the pool that outlives all configurations.
-pub(super) fn remember_pool(server: Server<'_>) {
+/// The configuration's pool, from post_config until it goes.
+static CONFIG: AtomicPtr<raw::apr_pool_t> = AtomicPtr::new(ptr::null_mut());
+
+/// Remembers the pool that outlives all configurations, and for as long as it lives that of this one.
+pub(super) fn remember_pools(server: Server<'_>, config: Pool<'_>) {
     if let Some(pool) = server.process_pool() {
         POOL.store(pool.as_raw(), Ordering::Release);
     }
+    CONFIG.store(config.as_raw(), Ordering::Release);
+    config.on_cleanup(|| CONFIG.store(ptr::null_mut(), Ordering::Release));
 }
 
 /// What outlives the configuration.
@@ -71,10 +76,10 @@ const WORD: usize = size_of::<usize>();
 
 /// In C's memory, since Rust's values end with the image: length of all, number of descriptors, these, the bytes.
 fn pack(kept: Kept) -> Option<NonNull<u8>> {
-    let numbers: Vec<u8> = kept.descriptors.iter().flat_map(|descriptor| descriptor.as_raw_fd().to_ne_bytes()).collect();
+    let numbers: Vec<u8> =
+        kept.descriptors.iter().flat_map(|descriptor| descriptor.as_raw_fd().to_ne_bytes()).collect();
     let length = 2 * WORD + numbers.len() + kept.bytes.len();
-    let whole =
-        [&length.to_ne_bytes()[..], &kept.descriptors.len().to_ne_bytes(), &numbers, &kept.bytes].concat();
+    let whole = [&length.to_ne_bytes()[..], &kept.descriptors.len().to_ne_bytes(), &numbers, &kept.bytes].concat();
     // SAFETY: asks for memory.
     let block: *mut u8 = unsafe { libc::malloc(whole.len()) }.cast();
     let block = NonNull::new(block)?;
@@ -163,7 +168,7 @@ fn path_of(path: &[u8]) -> PathBuf {
 }
 
 /// Calls `f` when the process `pid`, a child of this one, has ended while this configuration serves. httpd does the waiting.
-pub(crate) fn on_end_of<F: Fn() + ByType>(_f: F, pid: i32, config: Pool<'_>) {
+pub(crate) fn on_end_of<F: Fn() + ByType>(_f: F, pid: i32) {
     unsafe extern "C" fn on_other_child<F: Fn() + ByType>(reason: c_int, _data: *mut c_void, _status: c_int) {
         boundary("other_child", || {
             // Not at a restart, and not when the configuration goes: the process may outlive both.
@@ -174,6 +179,8 @@ pub(crate) fn on_end_of<F: Fn() + ByType>(_f: F, pid: i32, config: Pool<'_>) {
             }
         });
     }
+    // SAFETY: NULL, or the pool of the configuration, which takes itself back before it goes; the parent has one thread.
+    let Some(config) = (unsafe { Pool::from_raw(CONFIG.load(Ordering::Acquire)) }) else { return };
     // SAFETY: a live pool; there is memory, or httpd ends, as it has set APR up.
     let process: *mut raw::apr_proc_t =
         unsafe { raw::apr_palloc(config.as_raw(), size_of::<raw::apr_proc_t>()) }.cast();

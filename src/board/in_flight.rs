@@ -25,6 +25,12 @@ impl Layout {
         Layout { groups, columns, rows }
     }
 
+    /// The same for a process that counts alone.
+    #[must_use]
+    pub const fn of_one_row(&self) -> Layout {
+        Layout { rows: 1, ..*self }
+    }
+
     /// How many numbers the memory holds; all begin as 0.
     #[must_use]
     pub const fn words(&self) -> usize {

@@ -7,8 +7,8 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::apache::{Level as LogLevel, Pool, Server, log_main, server};
 use crate::application::{Applications, Constants};
-use crate::front::{self, log_level};
 use crate::config::{self, HashSeed, ImportOrigin, ImportScript, ProcessConfig, ServerConfig};
+use crate::front::{self, log_level};
 use crate::python::{Runtime, Settings, StartError};
 
 /// This process, if it is a child.

@@ -33,7 +33,7 @@ fn run(request: &mut Request<'_>, child: &Child, visit: &Visit) -> Outcome {
             return Outcome::Status(500);
         }
     };
-    let (environ, url_scheme) = visit.environ(request);
+    let (environ, url_scheme) = visit.environ(request, None);
     let job = Job {
         group: &visit.application_group,
         script: &visit.script,

@@ -42,7 +42,9 @@ impl Visit {
     }
 
     /// The text entries of environ.
-    pub(crate) fn environ(&self, request: &Request<'_>) -> (Pairs, UrlScheme) {
+    ///
+    /// `root`: the directory that the application's process has for `/`, where it has another than httpd.
+    pub(crate) fn environ(&self, request: &Request<'_>, root: Option<&[u8]>) -> (Pairs, UrlScheme) {
         let mut environ = Pairs::with_capacity(64, 4096);
         let resolved = Resolved {
             process_group: &self.process_group,
@@ -50,7 +52,7 @@ impl Visit {
             callable_object: &self.callable,
         };
         let environ_of = |facts: &wsgi::RequestFacts<'_>| wsgi::environ(facts, self.policy, &mut environ).url_scheme;
-        let scheme = facts::with_facts(request, &resolved, environ_of);
+        let scheme = facts::with_facts(request, &resolved, root, environ_of);
         (environ, scheme)
     }
 }
@@ -85,8 +87,7 @@ pub(crate) fn admit(request: &Request<'_>) -> Result<Visit, Answer> {
 }
 
 fn visit(request: &Request<'_>, mapped: Mapped, dir: DirConfig, body: Body) -> Visit {
-    let case_sensitive =
-        request.server().config::<ServerConfig>().is_none_or(|server| server.process.case_sensitivity);
+    let case_sensitive = request.server().config::<ServerConfig>().is_none_or(|server| server.process.case_sensitivity);
     let head_is_get = head_is_get(head_mapping(&dir), request.method(), request.has_content_filter());
     let names = Names { request, case_sensitive };
     let process = mapped.process_group.as_deref().or(dir.process_group.as_deref());
@@ -116,15 +117,13 @@ fn visit(request: &Request<'_>, mapped: Mapped, dir: DirConfig, body: Body) -> V
 }
 
 fn not_listed(process_group: &[u8]) -> String {
-    match process_group {
-        b"" => "WSGI0149: WSGIRestrictProcess here does not list %{GLOBAL}, so no application may run in httpd's own \
-                processes"
-            .to_owned(),
-        name => format!(
-            "WSGI0149: WSGIRestrictProcess here does not list {}; add it there, or name another group in WSGIProcessGroup",
-            wsgi::Quoted(name)
-        ),
-    }
+    let shown = match process_group {
+        b"" => "%{GLOBAL}, httpd's own processes".to_owned(),
+        name => format!("the process group {}", wsgi::Quoted(name)),
+    };
+    format!(
+        "WSGI0149: WSGIRestrictProcess here does not list {shown}; add it there, or name another in WSGIProcessGroup"
+    )
 }
 
 fn head_mapping(dir: &DirConfig) -> MapHead {

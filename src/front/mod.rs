@@ -11,6 +11,7 @@ mod translate;
 
 pub(crate) use admit::{Visit, admit};
 pub(crate) use answer::{log_level, put_head};
+pub(crate) use facts::seen_from;
 pub(crate) use translate::translate;
 
 /// The mod_wsgi whose behaviour this module has: what applications find as `mod_wsgi.version`.

@@ -99,12 +99,7 @@ impl Stream {
         let mut room = nix::cmsg_space!([std::os::fd::RawFd; MOST_DESCRIPTORS]);
         loop {
             let mut parts = [IoSliceMut::new(space)];
-            let got = recvmsg::<()>(
-                self.socket.as_raw_fd(),
-                &mut parts,
-                Some(&mut room),
-                MsgFlags::MSG_CMSG_CLOEXEC,
-            );
+            let got = recvmsg::<()>(self.socket.as_raw_fd(), &mut parts, Some(&mut room), MsgFlags::MSG_CMSG_CLOEXEC);
             match got {
                 Ok(message) => {
                     for control in message.cmsgs()? {

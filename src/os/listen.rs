@@ -43,7 +43,8 @@ pub fn listen_at(path: &Path, how: Listening) -> Result<OwnedFd, (&'static str, 
     bound.map_err(|error| ("bind", error.into()))?;
     let rest = || {
         if let Some(owner) = how.owner {
-            chown(path, Some(Uid::from_raw(owner)), None::<Gid>).map_err(|error| ("change the owner of", error.into()))?;
+            chown(path, Some(Uid::from_raw(owner)), None::<Gid>)
+                .map_err(|error| ("change the owner of", error.into()))?;
         }
         let most = i32::try_from(how.backlog).unwrap_or(i32::MAX);
         let backlog = Backlog::new(most.min(Backlog::MAXCONN.into())).unwrap_or(Backlog::MAXCONN);

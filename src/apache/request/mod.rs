@@ -27,7 +27,7 @@ use crate::bindings as raw;
 pub(crate) use connection::ClientTimeout;
 pub(crate) use input::BodyError;
 pub(crate) use mapping::{FileKind, PathInfo};
-pub(crate) use output::{ClientGone, Then};
+pub(crate) use output::Then;
 
 /// A live request.
 pub(crate) struct Request<'r> {

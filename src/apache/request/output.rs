@@ -125,7 +125,8 @@ impl Output<'_, '_> {
     pub(crate) fn copy(&mut self, bytes: &[u8]) {
         if !bytes.is_empty() {
             // SAFETY: the connection's allocator; without a function to free them, APR copies the bytes.
-            let bucket = unsafe { raw::apr_bucket_heap_create(bytes.as_ptr().cast(), bytes.len(), None, self.allocator()) };
+            let bucket =
+                unsafe { raw::apr_bucket_heap_create(bytes.as_ptr().cast(), bytes.len(), None, self.allocator()) };
             self.append(bucket);
         }
     }
