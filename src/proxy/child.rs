@@ -121,7 +121,7 @@ impl Child {
         }
     }
 
-    fn board(&self) -> Option<InFlight<'_>> {
+    pub(super) fn board(&self) -> Option<InFlight<'_>> {
         let words = self.counts.own.as_ref().unwrap_or(&self.groups.shared);
         InFlight::new(self.counts.layout, words.words())
     }

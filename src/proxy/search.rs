@@ -236,3 +236,155 @@ fn is_shortage(cause: &io::Error) -> bool {
     let short = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
     cause.raw_os_error().is_some_and(|number| short.contains(&number))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::config::DaemonOptions;
+    use crate::proxy::relay::Outcome;
+    use crate::proxy::testing::{Peer, Scripted, Site, hello, request};
+    use crate::wire::Body;
+
+    fn options(processes: u32) -> DaemonOptions {
+        DaemonOptions { processes: Some(processes), threads: Some(1), ..DaemonOptions::default() }
+    }
+
+    fn number(outcome: &Outcome) -> String {
+        match outcome {
+            Outcome::Failed(failure) => failure.to_string().split(':').next().unwrap().to_owned(),
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_process_that_does_not_accept_is_passed_by() {
+        let (site, mut client) = (Site::new(options(2)), Scripted::default());
+        let began = Instant::now();
+        // Nobody is at the first.
+        let outcome = site.exchange(Body::None, &mut client, |listeners| Peer::asked(&listeners[1]).say(&hello()));
+        assert_eq!(number(&outcome), "Done");
+        assert!(began.elapsed() < Duration::from_secs(5));
+        assert_eq!((site.load(0), site.load(1)), (0, 0));
+    }
+
+    #[test]
+    fn a_process_that_starts_is_waited_for() {
+        let (site, mut client) = (Site::new(options(1)), Scripted::default());
+        let outcome = site.exchange(Body::None, &mut client, |listeners| {
+            std::thread::sleep(Duration::from_millis(100));
+            Peer::asked(&listeners[0]).say(&hello());
+        });
+        assert_eq!(number(&outcome), "Done");
+    }
+
+    #[test]
+    fn the_time_in_the_queue_is_limited_where_asked() {
+        let options = DaemonOptions { queue_timeout: Some(Duration::from_millis(150)), ..options(1) };
+        let (site, mut client) = (Site::new(options), Scripted::default());
+        let _busy = site.child.take(site.group(), |_| false).unwrap();
+        let began = Instant::now();
+        let outcome = site.exchange(Body::None, &mut client, |_| {});
+        assert_eq!(number(&outcome), "WSGI0084");
+        let took = began.elapsed();
+        assert!((Duration::from_millis(150)..Duration::from_millis(600)).contains(&took), "{took:?}");
+    }
+
+    #[test]
+    fn nobody_there_is_told_after_connect_timeout_and_a_missing_socket_at_once() {
+        let options = DaemonOptions { connect_timeout: Some(Duration::from_millis(150)), ..options(2) };
+        let (mut site, mut client) = (Site::new(options), Scripted::default());
+        site.listeners.clear();
+        let began = Instant::now();
+        assert_eq!(number(&site.exchange(Body::None, &mut client, |_| {})), "WSGI0116");
+        assert!((Duration::from_millis(150)..Duration::from_secs(5)).contains(&began.elapsed()));
+        for path in &site.group().sockets {
+            std::fs::remove_file(path).unwrap();
+        }
+        assert_eq!(number(&site.exchange(Body::None, &mut client, |_| {})), "WSGI0117");
+    }
+
+    #[test]
+    fn a_child_that_stops_waits_for_nobody() {
+        let site = Site::new(options(1));
+        let ready = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let running: Vec<_> = (0..4)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let mut client = Scripted::default();
+                        let frame = request(Body::None);
+                        let outcome =
+                            crate::proxy::serve::exchange(&site.child, site.group(), false, &frame, &mut client);
+                        number(&outcome)
+                    })
+                })
+                .collect();
+            // One is being served, others have a connection in the backlog, the rest wait for a place.
+            scope.spawn(|| {
+                let mut peer = Peer::asked(&site.listeners[0]);
+                ready.store(true, Ordering::SeqCst);
+                assert!(peer.is_left());
+            });
+            while !ready.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            std::thread::sleep(Duration::from_millis(30));
+            let began = Instant::now();
+            site.child.stop();
+            for one in running {
+                assert_eq!(one.join().unwrap(), "WSGI0321");
+            }
+            assert!(began.elapsed() < Duration::from_secs(2));
+        });
+        assert_eq!(site.load(0), 0);
+    }
+
+    #[test]
+    fn many_requests_share_few_threads() {
+        let site = Site::new(DaemonOptions { queue_timeout: Some(Duration::from_secs(30)), ..options(2) });
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for listener in &site.listeners {
+                scope.spawn(|| {
+                    // With one thread there is one connection at a time, kept; new ones come where two began at once.
+                    listener.set_nonblocking(true).unwrap();
+                    while !over.load(Ordering::SeqCst) {
+                        let Ok((stream, _)) = listener.accept() else {
+                            std::thread::sleep(Duration::from_millis(1));
+                            continue;
+                        };
+                        stream.set_nonblocking(false).unwrap();
+                        scope.spawn(|| {
+                            let mut peer = Peer::of(stream);
+                            peer.greeting();
+                            while peer.hear(|_| true) {
+                                peer.say(&hello());
+                            }
+                        });
+                    }
+                });
+            }
+            let clients: Vec<_> = (0..8)
+                .map(|_| {
+                    scope.spawn(|| {
+                        for _ in 0..50 {
+                            let mut client = Scripted::default();
+                            let frame = request(Body::None);
+                            let outcome =
+                                crate::proxy::serve::exchange(&site.child, site.group(), false, &frame, &mut client);
+                            assert_eq!(number(&outcome), "Done");
+                        }
+                    })
+                })
+                .collect();
+            for one in clients {
+                one.join().unwrap();
+            }
+            assert_eq!((site.load(0), site.load(1)), (0, 0));
+            over.store(true, Ordering::SeqCst);
+            site.child.stop();
+        });
+    }
+}
