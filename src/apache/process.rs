@@ -123,8 +123,10 @@ pub(crate) fn is_graceful_restart() -> bool {
     if u32::try_from(state) != Ok(raw::AP_SQ_MS_DESTROY_CONFIG) || retained.is_null() {
         return false;
     }
+    // SAFETY: as above.
+    let ungraceful = unsafe { &raw const (*retained).is_ungraceful };
     // SAFETY: as above; signal handlers write it, so it is read once and as it is.
-    unsafe { (&raw const (*retained).is_ungraceful).read_volatile() == 0 }
+    unsafe { ungraceful.read_volatile() == 0 }
 }
 
 /// `User` and `Group` of the whole server, as numbers.

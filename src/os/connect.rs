@@ -229,7 +229,7 @@ mod tests {
         let began = Instant::now();
         assert_eq!(receive(&stream).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         assert!(began.elapsed() >= Duration::from_millis(25));
-        assert_eq!(stream.is_readable(Duration::from_millis(1)).unwrap(), false);
+        assert!(!stream.is_readable(Duration::from_millis(1)).unwrap());
     }
 
     #[test]
@@ -255,13 +255,13 @@ mod tests {
         let listener = UnixListener::bind(&folder).unwrap();
         let stream = Stream::connect(&folder).unwrap();
         stream.send(b"hello").unwrap();
-        assert_eq!(stream.is_all_read().unwrap(), false);
+        assert!(!stream.is_all_read().unwrap());
         let (mut theirs, _) = listener.accept().unwrap();
-        assert_eq!(stream.is_all_read().unwrap(), false);
+        assert!(!stream.is_all_read().unwrap());
         theirs.read_exact(&mut [0; 4]).unwrap();
-        assert_eq!(stream.is_all_read().unwrap(), false);
+        assert!(!stream.is_all_read().unwrap());
         theirs.read_exact(&mut [0; 1]).unwrap();
-        assert_eq!(stream.is_all_read().unwrap(), true);
+        assert!(stream.is_all_read().unwrap());
         drop(listener);
         assert_eq!(Stream::connect(&folder).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
         std::fs::remove_file(&folder).unwrap();

@@ -78,7 +78,7 @@ impl Memory {
         match self.pack() {
             Ok(kept) => process::keep(kept),
             Err(error) => {
-                log_main(Level::Alert, format_args!("daemon processes can't be kept over the restart: {error}"))
+                log_main(Level::Alert, format_args!("daemon processes can't be kept over the restart: {error}"));
             }
         }
     }
