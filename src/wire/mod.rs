@@ -17,6 +17,9 @@ mod reader;
 mod request;
 mod worker;
 
+#[cfg(test)]
+mod tests;
+
 pub use child::{BodyError, FromChild, Hello};
 pub use entries::{Entries, Headers};
 pub use error::{FrameError, Kind};

@@ -49,19 +49,28 @@ impl Reader {
     /// Where to read into: never empty, and large enough for the frame under way. May hold more than that frame lacks: what else is
     /// there is read in advance.
     pub fn space(&mut self) -> &mut [u8] {
+        if self.failed.is_some() {
+            // Whoever reads on, to see the peer close, keeps nothing of it.
+            self.start = self.end;
+        }
         self.give_back();
-        let wanted = self.lacks().max(1);
+        let lacks = self.lacks();
+        let wanted = lacks.max(1);
         if self.buffer.len() - self.end < wanted {
-            self.buffer.copy_within(self.start..self.end, 0);
-            self.end -= self.start;
-            self.start = 0;
-            let least = self.end + wanted;
-            if self.end == 0 && self.buffer.len() < least {
-                // Comes zeroed from the system where it is large.
-                self.buffer = vec![0; least.max(FIRST)];
-            } else if self.buffer.len() < least {
-                self.buffer.resize(least, 0);
+            let held = self.end - self.start;
+            if self.buffer.len() - held < wanted {
+                // Who reads in advance of frames that are there gets twice as much, lest each byte move all.
+                let ahead = if lacks == 0 { 2 * held } else { 0 };
+                // A fresh one, since large memory comes zeroed from the system, and only what is held has to move.
+                let mut larger = vec![0; (held + wanted).max(FIRST).max(ahead)];
+                if let Some((to, from)) = larger.get_mut(..held).zip(self.buffer.get(self.start..self.end)) {
+                    to.copy_from_slice(from);
+                }
+                self.buffer = larger;
+            } else {
+                self.buffer.copy_within(self.start..self.end, 0);
             }
+            (self.start, self.end) = (0, held);
         }
         self.buffer.get_mut(self.end..).unwrap_or_default()
     }
