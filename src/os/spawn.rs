@@ -90,7 +90,15 @@ pub fn spawn(executable: BorrowedFd<'_>, argv0: &CStr, streams: Streams<'_>, con
     let mut cause = [0; 4];
     match failure.read_exact(&mut cause) {
         // Closed by exec.
-        Err(end) if end.kind() == io::ErrorKind::UnexpectedEof => Ok(Child { pid, pidfd: PidFd::open(pid)? }),
+        Err(end) if end.kind() == io::ErrorKind::UnexpectedEof => match PidFd::open(pid) {
+            Ok(pidfd) => Ok(Child { pid, pidfd }),
+            Err(cause) => {
+                // Nobody could watch it.
+                let _sent = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
+                let _gone = nix::sys::wait::waitpid(pid, None);
+                Err(cause)
+            }
+        },
         Err(cause) => Err(cause),
         Ok(()) => {
             // It has ended or is about to; its number must be given back.

@@ -105,12 +105,13 @@ impl Supervisor {
         let mut all: Vec<(Ready, (BorrowedFd<'_>, PollFlags))> = Vec::new();
         let mut read = |ready, descriptor| all.push((ready, (descriptor, PollFlags::POLLIN)));
         read(Ready::Signal, self.signals.as_fd());
+        for (source, descriptor) in self.workers.sources(&self.groups) {
+            read(Ready::Worker(source), descriptor);
+        }
+        // After the workers: a new configuration shall know what they said before it came.
         if let Some((channel, process)) = &self.parent {
             read(Ready::Parent, channel.as_fd());
             read(Ready::ParentEnded, process.as_fd());
-        }
-        for (source, descriptor) in self.workers.sources(&self.groups) {
-            read(Ready::Worker(source), descriptor);
         }
         all.extend(self.groups.logs_behind().map(|(id, log)| (Ready::Log(id), (log, PollFlags::POLLOUT))));
         let now = self.now();

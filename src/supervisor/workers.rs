@@ -22,6 +22,8 @@ use crate::wire::control::{FromWorker, ToWorker};
 const LAST_WORDS: usize = 32;
 /// Messages taken from one worker in a turn of the loop.
 const TURN: usize = 64;
+/// And after its end: more than a channel holds.
+const LAST_TURNS: usize = 16;
 
 #[derive(Debug)]
 struct Running {
@@ -156,7 +158,14 @@ impl Workers {
                     Err(cause) => (format!("in an unknown way ({cause})"), false),
                 };
                 // What it said before it went comes before that it went.
-                let mut events = self.listen(worker, groups);
+                let mut events = Vec::new();
+                for _ in 0..LAST_TURNS {
+                    let said = self.listen(worker, groups);
+                    if said.is_empty() {
+                        break;
+                    }
+                    events.extend(said);
+                }
                 events.retain(|event| !matches!(event, Event::Lost { .. }));
                 self.read(worker, LAST_WORDS, groups);
                 self.running.remove(&worker);
