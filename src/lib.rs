@@ -15,6 +15,7 @@
 //! | `python` | runtime, interpreters, thread states, objects, streams | yes |
 //! | `application` | loads scripts, builds environ, calls, iterates, reports; talks to a `Host` | no |
 //! | `front` | what both modes do to a request: map, admit, name groups, describe it | no |
+//! | `worker` | a daemon process: serves requests that come as frames, with a `Host` over them | no |
 //! | `embedded` | `Host` over a live request in an httpd child | no |
 //! | `proxy` | daemon mode in httpd: the parent starts it, children send requests to workers | no |
 //! | [`supervisor`] | the process that starts, watches, replaces and ends daemon workers | no |
@@ -44,3 +45,5 @@ mod hooks;
 mod proxy;
 #[cfg(feature = "module")]
 mod python;
+#[cfg(feature = "module")]
+pub mod worker;

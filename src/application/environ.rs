@@ -26,9 +26,6 @@ pub(super) fn template<'py>(
     }
     set(b"mod_wsgi.version", &version(py, module_version)?)?;
     set(b"apache.version", &version(py, constants.apache_version)?)?;
-    // Of a request that no daemon process serves; one that does overwrites them.
-    set(b"mod_wsgi.queue_start", &Object::float(py, 0.0)?)?;
-    set(b"mod_wsgi.daemon_start", &Object::float(py, 0.0)?)?;
     Ok(dict)
 }
 
@@ -56,6 +53,8 @@ pub(super) fn build<'py>(
     set(b"wsgi.errors", errors)?;
     set(b"mod_wsgi.thread_id", &Object::int(py, job.thread_id.into())?)?;
     set(b"mod_wsgi.request_start", &Object::float(py, job.request_start)?)?;
+    set(b"mod_wsgi.queue_start", &Object::float(py, job.queue_start)?)?;
+    set(b"mod_wsgi.daemon_start", &Object::float(py, job.daemon_start)?)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
     set(b"mod_wsgi.application_start", &Object::float(py, now)?)?;
     Ok(dict)

@@ -1,6 +1,6 @@
 //! Runs WSGI applications: loads their scripts, builds `environ`, calls, iterates, closes, reports.
 //!
-//! Knows no server: a request comes as a [`Job`] with its [`Host`], which `embedded` (later the daemon worker) implements. Called
+//! Knows no server: a request comes as a [`Job`] with its [`Host`], which `embedded` and the daemon worker implement. Called
 //! on the thread that serves the request, which holds no interpreter before and after. The rules of PEP 3333 are in `wsgi`.
 
 mod environ;
@@ -12,11 +12,11 @@ mod script;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::python::{Closed, Interpreter, Lent, Py, Runtime, Serving, Settings, StartError, Stored};
+use crate::python::{Closed, Interpreter, Lent, Py, Running, Runtime, Serving, Settings, StartError, Stored};
 use crate::wsgi::{Host, Level, Pairs, UrlScheme};
 
 use reply::Reply;
-use script::Scripts;
+use script::{Scripts, Unusable};
 
 /// A request to be served by an application.
 pub(crate) struct Job<'a> {
@@ -41,6 +41,21 @@ pub(crate) struct Job<'a> {
     pub(crate) thread_id: u32,
     /// When the request arrived, seconds since the epoch.
     pub(crate) request_start: f64,
+    /// When a child began to look for a worker, and when the worker had the request; 0 in an httpd child.
+    pub(crate) queue_start: f64,
+    pub(crate) daemon_start: f64,
+    /// Who else has an eye on the request.
+    pub(crate) watch: Option<Watch<'a>>,
+}
+
+/// What a daemon worker wants to know of a request while it runs.
+#[derive(Clone, Copy)]
+pub(crate) struct Watch<'a> {
+    /// The thread that serves it, and the request's number on it.
+    pub(crate) running: &'a Running,
+    pub(crate) serial: u64,
+    /// Called when the script is there, with the interpreter held: it must not block.
+    pub(crate) loaded: &'a dyn Fn(),
 }
 
 /// What is left to do for the server.
@@ -50,6 +65,17 @@ pub(crate) enum Outcome {
     Done,
     /// Nothing was sent: an error page with this status is due. The cause is logged.
     Status(u16),
+    /// Nothing was begun: the script has changed, and only a fresh process can serve it ([`Reload::NewProcess`]).
+    Changed,
+}
+
+/// What a changed script needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reload {
+    /// It is loaded again, beside whatever else the process has loaded: in httpd's children.
+    InPlace,
+    /// Another process: in daemon workers.
+    NewProcess,
 }
 
 /// What is the same for all requests of a process.
@@ -58,6 +84,7 @@ pub(crate) struct Constants {
     pub(crate) multithread: bool,
     pub(crate) multiprocess: bool,
     pub(crate) run_once: bool,
+    pub(crate) reload: Reload,
     /// `apache.version`: the httpd that the module was built for.
     pub(crate) apache_version: [u32; 3],
 }
@@ -83,7 +110,12 @@ impl Applications {
     /// # Errors
     /// A line for the administrator.
     pub(crate) fn new(constants: Constants, settings: impl FnOnce() -> Settings) -> Result<Applications, StartError> {
-        Ok(Applications { runtime: Runtime::get(settings)?, constants, groups: RwLock::default() })
+        Ok(Applications::of(Runtime::get(settings)?, constants))
+    }
+
+    /// The applications of a Python that runs.
+    pub(crate) fn of(runtime: &'static Runtime, constants: Constants) -> Applications {
+        Applications { runtime, constants, groups: RwLock::default() }
     }
 
     /// Serves one request. Blocks until the response is sent, or given up.
@@ -110,21 +142,41 @@ impl Applications {
         }
     }
 
-    /// Loads a script on the home thread of its interpreter, as `WSGIImportScript` asks for. Failures are logged.
-    pub(crate) fn import(&self, group: &[u8], path: &[u8], case_sensitive: bool) {
+    /// Loads a script on the home thread of its interpreter, as `WSGIImportScript` asks for; whether it is there now. Failures are logged.
+    pub(crate) fn import(&self, group: &[u8], path: &[u8], case_sensitive: bool) -> bool {
         let log = self.runtime.settings().log;
         let group = match self.group(group) {
             Ok(group) => group,
-            Err(error) => return log(Level::Error, error.to_string().as_bytes()),
+            Err(error) => {
+                log(Level::Error, error.to_string().as_bytes());
+                return false;
+            }
         };
         let interpreter = Arc::clone(&group.interpreter);
         let path = path.to_vec();
-        let _ = interpreter.at_home(move |py| group.import(py, &path, case_sensitive, log));
+        interpreter.at_home(move |py| group.import(py, &path, case_sensitive, log)).unwrap_or(false)
+    }
+
+    /// Interrupts the request `serial` of a thread in this application group; see [`Interpreter::interrupt`]. False where it is over.
+    pub(crate) fn interrupt(&self, group: &[u8], running: &Running, serial: u64) -> bool {
+        let group = self.made(group);
+        group.is_some_and(|group| group.interpreter.interrupt(running, serial).unwrap_or(false))
+    }
+
+    /// Logs where the threads of an application group are, level info.
+    pub(crate) fn log_stacks(&self, group: &[u8]) {
+        if let Some(group) = self.made(group) {
+            let _ = group.interpreter.log_stacks();
+        }
+    }
+
+    fn made(&self, name: &[u8]) -> Option<Arc<Group>> {
+        self.groups.read().unwrap_or_else(PoisonError::into_inner).get(name).map(Arc::clone)
     }
 
     fn group(&self, name: &[u8]) -> Result<Arc<Group>, StartError> {
-        if let Some(group) = self.groups.read().unwrap_or_else(PoisonError::into_inner).get(name) {
-            return Ok(Arc::clone(group));
+        if let Some(group) = self.made(name) {
+            return Ok(group);
         }
         let interpreter = self.runtime.interpreter(name)?;
         let constants = self.constants;
@@ -140,24 +192,30 @@ impl Applications {
         let mut groups = self.groups.write().unwrap_or_else(PoisonError::into_inner);
         let made = groups
             .entry(name.to_vec())
-            .or_insert_with(|| Arc::new(Group { interpreter, template, scripts: Scripts::default() }));
+            .or_insert_with(|| Arc::new(Group { interpreter, template, scripts: Scripts::new(constants.reload) }));
         Ok(Arc::clone(made))
     }
 }
 
 impl Group {
     fn run(&self, py: Py<'_>, job: &Job<'_>, exchange: &Arc<crate::python::Exchange>) -> Reply {
+        let _within = job.watch.map(|watch| watch.running.begin(py, watch.serial));
         let module = match self.scripts.for_request(py, &self.interpreter, job, exchange) {
             Ok(module) => module,
-            Err(script::Unusable) => return Reply::Outcome(Outcome::Status(500)),
+            Err(Unusable::Failed(status)) => return Reply::Outcome(Outcome::Status(status)),
+            Err(Unusable::Changed) => return Reply::Outcome(Outcome::Changed),
         };
+        if let Some(watch) = job.watch {
+            (watch.loaded)();
+        }
         let reply = reply::reply(py, self, job, exchange, &module);
         self.interpreter.flush_thread(py);
         reply
     }
 
-    fn import(&self, py: Py<'_>, path: &[u8], case_sensitive: bool, log: fn(Level, &[u8])) {
-        self.scripts.import(py, &self.interpreter, path, case_sensitive, log);
+    fn import(&self, py: Py<'_>, path: &[u8], case_sensitive: bool, log: fn(Level, &[u8])) -> bool {
+        let there = self.scripts.import(py, &self.interpreter, path, case_sensitive, log);
         self.interpreter.flush_thread(py);
+        there
     }
 }

@@ -185,19 +185,20 @@ fn close(py: Py<'_>, group: &Group, job: &Job<'_>, exchange: &Exchange, result: 
 
 /// Logs the cause; an error page is due where nothing was sent.
 fn give_up(py: Py<'_>, group: &Group, job: &Job<'_>, exchange: &Exchange, trouble: Trouble<'_>) -> Outcome {
-    match trouble {
+    let status = match trouble {
         Trouble::Gone => return Outcome::Done,
         Trouble::Raised(doing, raised) => {
-            report::exception(py, &group.interpreter, exchange, job.script, doing, &raised);
+            report::exception(py, &group.interpreter, exchange, job.script, doing, &raised)
         }
         Trouble::Rule(text) => {
             for line in [report::failure(ITERATING, job.script), text] {
                 let _ = exchange.log(py, Level::Error, line.as_bytes());
             }
+            500
         }
-    }
+    };
     match exchange.fail(py) {
-        Failed::BeforeHead => Outcome::Status(500),
+        Failed::BeforeHead => Outcome::Status(status),
         Failed::AfterHead => Outcome::Done,
     }
 }

@@ -26,7 +26,8 @@ pub(super) fn failure(doing: &str, script: &[u8]) -> String {
     format!("WSGI0174: {doing} {} failed:", Quoted(script))
 }
 
-/// An exception that came out of an application or its script while it was `doing` something.
+/// An exception that came out of an application or its script while it was `doing` something; the status of the answer, where one is
+/// due.
 pub(super) fn exception(
     py: Py<'_>,
     interpreter: &Interpreter,
@@ -34,19 +35,28 @@ pub(super) fn exception(
     script: &[u8],
     doing: &str,
     raised: &Raised<'_>,
-) {
-    let head = if raised.is_system_exit() {
-        format!("WSGI0175: {doing} {} raised SystemExit, which ends nothing here and is ignored:", Quoted(script))
+) -> u16 {
+    let (head, level, status) = if raised.is_system_exit() && interpreter.is_service() {
+        return 500;
+    } else if raised.is_system_exit() {
+        let text =
+            format!("WSGI0175: {doing} {} raised SystemExit, which ends nothing here and is ignored:", Quoted(script));
+        (text, Level::Error, 500)
+    } else if interpreter.is_request_timeout(py, raised.exception()) {
+        let text =
+            format!("WSGI0340: {doing} {} took longer than request-timeout and was interrupted:", Quoted(script));
+        (text, Level::Info, 504)
     } else {
-        failure(doing, script)
+        (failure(doing, script), Level::Error, 500)
     };
-    log.line(py, Level::Error, head.as_bytes());
+    log.line(py, level, head.as_bytes());
     match interpreter.call(py, c"describe", &[raised.exception()]) {
         Ok(lines) => {
             for line in lines.exact_sequence().unwrap_or_default() {
-                log.line(py, Level::Error, line.utf8_lossy().unwrap_or_default().as_bytes());
+                log.line(py, level, line.utf8_lossy().unwrap_or_default().as_bytes());
             }
         }
-        Err(_) => log.line(py, Level::Error, raised.to_string().as_bytes()),
+        Err(_) => log.line(py, level, raised.to_string().as_bytes()),
     }
+    status
 }

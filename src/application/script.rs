@@ -6,16 +6,16 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::Job;
 use super::gate::Gate;
 use super::report::{self, Log};
+use super::{Job, Reload};
 use crate::python::{Exchange, Interpreter, Object, Py, Raised};
 use crate::wsgi::{Level, Quoted, module_name};
 
 /// The scripts of one interpreter, by path.
-#[derive(Default)]
 pub(super) struct Scripts {
     known: Mutex<HashMap<Vec<u8>, Arc<Script>>>,
+    reload: Reload,
 }
 
 struct Script {
@@ -24,8 +24,15 @@ struct Script {
     loading: Gate,
 }
 
-/// There is no module to call; the cause is logged.
-pub(super) struct Unusable;
+/// There is no module to call.
+pub(super) enum Unusable {
+    /// The answer is this status; the cause is logged.
+    Failed(u16),
+    /// There is one, but its script has changed, and a fresh process is due.
+    Changed,
+}
+
+const NO_MODULE: Unusable = Unusable::Failed(500);
 
 /// Where a script is, and when it was last changed, in microseconds since the epoch.
 #[derive(Clone, Copy)]
@@ -35,6 +42,10 @@ struct Source<'a> {
 }
 
 impl Scripts {
+    pub(super) fn new(reload: Reload) -> Scripts {
+        Scripts { known: Mutex::default(), reload }
+    }
+
     /// The namespace of a request's script, loaded now if it is not or has changed.
     pub(super) fn for_request<'py>(
         &self,
@@ -46,11 +57,15 @@ impl Scripts {
         let script = self.script(job.script, job.case_sensitive);
         let source = Source { path: job.script, mtime: job.script_mtime };
         let there = script.loaded(py, interpreter);
-        if let Some(module) = &there
-            && (!job.reloading
-                || (module.mtime(py) == Some(source.mtime) && !module.asks_for_reload(py, interpreter, job, exchange)))
-        {
-            return module.namespace().ok_or(Unusable);
+        if let Some(module) = &there {
+            if !job.reloading
+                || (self.unchanged(py, module, source) && !module.asks_for_reload(py, interpreter, job, exchange))
+            {
+                return module.namespace().ok_or(NO_MODULE);
+            }
+            if self.reload == Reload::NewProcess {
+                return Err(Unusable::Changed);
+            }
         }
         let _inside = py.detach(|| script.loading.enter());
         let source = source.now();
@@ -59,12 +74,12 @@ impl Scripts {
             && !there.is_some_and(|before| before.is(&module))
             && (!job.reloading || module.mtime(py) == Some(source.mtime))
         {
-            return module.namespace().ok_or(Unusable);
+            return module.namespace().ok_or(NO_MODULE);
         }
-        script.load(py, interpreter, source, exchange)?.namespace().ok_or(Unusable)
+        script.load(py, interpreter, source, exchange)?.namespace().ok_or(NO_MODULE)
     }
 
-    /// Loads a script outside any request.
+    /// Loads a script outside any request; whether it is there now.
     pub(super) fn import(
         &self,
         py: Py<'_>,
@@ -72,12 +87,21 @@ impl Scripts {
         path: &[u8],
         case_sensitive: bool,
         log: fn(Level, &[u8]),
-    ) {
+    ) -> bool {
         let script = self.script(path, case_sensitive);
         let _inside = py.detach(|| script.loading.enter());
         let source = Source { path, mtime: 0 }.now();
-        if script.loaded(py, interpreter).is_none_or(|module| module.mtime(py) != Some(source.mtime)) {
-            drop(script.load(py, interpreter, source, &log));
+        script.loaded(py, interpreter).is_some_and(|module| module.mtime(py) == Some(source.mtime))
+            || script.load(py, interpreter, source, &log).is_ok()
+    }
+
+    fn unchanged(&self, py: Py<'_>, module: &Module<'_>, source: Source<'_>) -> bool {
+        let loaded = module.mtime(py);
+        match self.reload {
+            Reload::InPlace => loaded == Some(source.mtime),
+            // The child may have looked at the file before it changed, and this process have loaded it after. A script that hides its
+            // time would have every process replaced.
+            Reload::NewProcess => loaded.is_none_or(|loaded| loaded == source.mtime || loaded == source.now().mtime),
         }
     }
 
@@ -123,8 +147,7 @@ impl Script {
     ) -> Result<Module<'py>, Unusable> {
         log.line(py, Level::Info, format!("loading the WSGI script {}", Quoted(source.path)).as_bytes());
         self.execute(py, interpreter, source).map(Module).map_err(|raised| {
-            report::exception(py, interpreter, log, source.path, "loading the WSGI script", &raised);
-            Unusable
+            Unusable::Failed(report::exception(py, interpreter, log, source.path, "loading the WSGI script", &raised))
         })
     }
 

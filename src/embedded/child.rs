@@ -4,12 +4,16 @@ use std::cell::Cell;
 use std::os::unix::ffi::OsStringExt as _;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use crate::apache::{Level as LogLevel, Pool, Server, log_main, server};
-use crate::application::{Applications, Constants};
+use crate::application::{Applications, Constants, Reload};
 use crate::config::{self, HashSeed, ImportOrigin, ImportScript, ProcessConfig, ServerConfig};
 use crate::front::{self, log_level};
 use crate::python::{Runtime, Settings, StartError};
+
+/// How long the end of a child waits for exit functions and threads of applications: mod_wsgi's default `shutdown-timeout`.
+const SHUTDOWN: Duration = Duration::from_secs(5);
 
 /// This process, if it is a child.
 static CHILD: OnceLock<Child> = OnceLock::new();
@@ -61,6 +65,7 @@ impl Child {
             multithread: threads > 1,
             multiprocess: processes > 1,
             run_once: false,
+            reload: Reload::InPlace,
             apache_version: server::BUILT_FOR.into(),
         };
         let applications = Applications::new(constants, || self.python(threads, processes))?;
@@ -108,6 +113,9 @@ impl Child {
             restrict_stdin: settings.restrict_stdin,
             restrict_stdout: settings.restrict_stdout,
             restrict_signal: settings.restrict_signal,
+            front: None,
+            service: false,
+            shutdown: Some(SHUTDOWN),
             single_process: server::is_single_process(),
             process_group: Vec::new(),
             processes,

@@ -22,6 +22,8 @@ pub(crate) fn serve(request: &mut Request<'_>, visit: &Visit) -> Answer {
     match run(request, child, visit) {
         Outcome::Done => Answer::OK,
         Outcome::Status(status) => Answer::status(status),
+        // Said by processes that are replaced, which no child is.
+        Outcome::Changed => Answer::status(500),
     }
 }
 
@@ -47,6 +49,9 @@ fn run(request: &mut Request<'_>, child: &Child, visit: &Visit) -> Outcome {
         client_method: &visit.client_method,
         thread_id: thread_id(),
         request_start: visit.arrived,
+        queue_start: 0.0,
+        daemon_start: 0.0,
+        watch: None,
     };
     applications.serve(&job, &mut Live::new(request, visit.dir.enable_sendfile()))
 }

@@ -6,6 +6,11 @@
 
 pub mod channel;
 pub mod connect;
+pub mod epoll;
+pub mod forked;
+pub mod handlers;
+pub mod identity;
+pub mod limits;
 pub mod listen;
 pub mod logpipe;
 pub mod memory;
@@ -13,3 +18,6 @@ pub mod pidfd;
 pub mod poll;
 pub mod signals;
 pub mod spawn;
+pub mod stream;
+pub mod title;
+pub mod wake;

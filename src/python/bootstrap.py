@@ -149,6 +149,13 @@ class FileWrapper:
 FileWrapper.__module__ = "mod_wsgi"
 
 
+class RequestTimeout(BaseException):
+    """Raised in a request that takes longer than request-timeout, where interrupt-timeout is set."""
+
+
+RequestTimeout.__module__ = "mod_wsgi"
+
+
 def regular_file(wrapper):
     """Descriptor, offset and remaining length of the regular file behind a FileWrapper; None for anything else."""
     import stat
@@ -179,6 +186,8 @@ def prepare(settings, emitter):
             sys.stdin = Restricted("sys.stdin", "WSGIRestrictStdin")
         if settings["restrict_stdout"]:
             sys.stdout = Restricted("sys.stdout", "WSGIRestrictStdout")
+    if settings["service"] and not settings["application_group"]:
+        end_service_on_sigterm()
     if settings["restrict_signal"]:
         restrict_signal()
     if settings["eggs"] is not None:
@@ -186,6 +195,8 @@ def prepare(settings, emitter):
     if settings["switch_interval"] is not None:
         sys.setswitchinterval(settings["switch_interval"])
     add_paths(settings["path"])
+    if settings["front"] is not None:
+        sys.path.insert(0, settings["front"])
     module = ModuleType("mod_wsgi", "Apache's WSGI module.")
     module.version = settings["version"]
     module.process_group = settings["process_group"]
@@ -193,6 +204,7 @@ def prepare(settings, emitter):
     module.maximum_processes = settings["maximum_processes"]
     module.threads_per_process = settings["threads_per_process"]
     module.FileWrapper = FileWrapper
+    module.RequestTimeout = RequestTimeout
     package = package_path("mod_wsgi")
     if package is not None:
         module.__path__ = package
@@ -208,6 +220,16 @@ def package_path(name):
     except Exception:
         return None
     return None if spec is None else spec.submodule_search_locations
+
+
+def end_service_on_sigterm():
+    """A script that is the whole purpose of its process ends with the process, and may clean up."""
+    import signal
+
+    def end(signalnum, frame):
+        raise SystemExit(0)
+
+    signal.signal(signal.SIGTERM, end)
 
 
 def restrict_signal():
@@ -278,6 +300,20 @@ def describe(exception):
     while frames is not None and frames.tb_frame.f_code.co_filename == OURS:
         frames = frames.tb_next
     return "".join(traceback.format_exception(type(exception), exception, frames)).splitlines()
+
+
+def stacks(wanted):
+    """Logs where the threads of this interpreter are, or where one of them is."""
+    import traceback
+
+    names = {thread.ident: thread.name for thread in list(threading._active.values())}
+    for thread, frame in sys._current_frames().items():
+        if thread == get_ident() or wanted not in (None, thread):
+            continue
+        lines = [f"thread {thread} ({names.get(thread, 'not made by Python')}) is here:"]
+        lines += "".join(traceback.format_stack(frame)).splitlines()
+        for line in lines:
+            emit(INFO, line.encode("utf-8", "replace"))
 
 
 def flush_thread():

@@ -3,6 +3,7 @@
 //! Python has a notion of a main thread per interpreter (`threading.main_thread()`, joins at exit). httpd's threads come and go, so
 //! each interpreter gets a thread of ours, which otherwise sleeps. It is made on first need, in a child, never in the parent.
 
+use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -81,16 +82,52 @@ impl Home {
 pub(super) fn start_main(settings: Arc<Settings>) -> Result<Arc<Interpreter>, String> {
     on_new_thread(c"wsgi:main", move |home, orders, started| {
         let made = settings.initialize().and_then(|()| adopt_current(Vec::new(), home, &settings));
-        let left = live(made, orders, started, |own| {
-            // SAFETY: the state that this thread started Python with, not attached now; no other is left in any interpreter.
-            unsafe { ffi::PyEval_RestoreThread(own.0.as_ptr()) };
-            // SAFETY: as above. What it returns says only whether standard streams could be flushed.
-            unsafe { ffi::Py_FinalizeEx() };
-        });
-        if let Some(left) = left {
-            freeze(left);
+        if let Some(made) = report(made, started) {
+            live_as_main(made, orders);
         }
     })
+}
+
+/// Starts Python in this process on the calling thread, which becomes the main interpreter's home.
+///
+/// # Errors
+/// CPython's words.
+pub(super) fn start_main_here(settings: &Settings) -> Result<MainThread, String> {
+    let (orders, received) = mpsc::channel();
+    let home = Home { orders: Mutex::new(orders) };
+    let made = settings.initialize().and_then(|()| adopt_current(Vec::new(), home, settings))?;
+    Ok(MainThread { made, orders: received, _stays: PhantomData })
+}
+
+/// The thread that Python was started on, which is the process's own main thread; stays on it.
+pub(crate) struct MainThread {
+    made: Made,
+    orders: Receiver<Order>,
+    _stays: PhantomData<*mut ()>,
+}
+
+impl MainThread {
+    pub(super) fn interpreter(&self) -> Arc<Interpreter> {
+        Arc::clone(&self.made.interpreter)
+    }
+
+    /// Works for the main interpreter until Python has ended. Does not return where something of Python is left then: whoever ended
+    /// it ends the process.
+    pub(crate) fn live(self) {
+        live_as_main(self.made, &self.orders);
+    }
+}
+
+fn live_as_main(made: Made, orders: &Receiver<Order>) {
+    let left = live(made, orders, |own| {
+        // SAFETY: the state that this thread started Python with, not attached now; no other is left in any interpreter.
+        unsafe { ffi::PyEval_RestoreThread(own.0.as_ptr()) };
+        // SAFETY: as above. What it returns says only whether standard streams could be flushed.
+        unsafe { ffi::Py_FinalizeEx() };
+    });
+    if let Some(left) = left {
+        freeze(left);
+    }
 }
 
 /// Keeps the GIL until the process is gone: threads of the application that are left must not run while libraries are torn down.
@@ -118,7 +155,8 @@ pub(super) fn start_sub(
     let name = name.to_vec();
     on_new_thread(c"wsgi:home", move |home, orders, started| {
         let made = new_interpreter(ladder).and_then(|()| adopt_current(name, home, &settings));
-        live(made, orders, started, |own| {
+        let Some(made) = report(made, started) else { return };
+        live(made, orders, |own| {
             // SAFETY: this thread's own state of the interpreter, not attached now, and the only one left in it.
             unsafe { ffi::PyEval_RestoreThread(own.0.as_ptr()) };
             // SAFETY: as above.
@@ -174,7 +212,7 @@ struct Made {
 fn adopt_current(name: Vec<u8>, home: Home, settings: &Settings) -> Result<Made, String> {
     // SAFETY: attached, by the function that started the interpreter.
     let raw = NonNull::new(unsafe { ffi::PyInterpreterState_Get() }).ok_or("no interpreter")?;
-    let interpreter = Arc::new(Interpreter::new(name, raw, home));
+    let interpreter = Arc::new(Interpreter::new(name, raw, home, settings.service));
     // SAFETY: attached until the end of this function.
     let py = unsafe { Py::assume() };
     let prepared = native::prepare(py, &interpreter, settings);
@@ -185,21 +223,15 @@ fn adopt_current(name: Vec<u8>, home: Home, settings: &Settings) -> Result<Made,
     Ok(Made { interpreter, state })
 }
 
-/// Reports the interpreter, then carries out orders until its end. Returns the thread's state where the interpreter is left.
-fn live(
-    made: Result<Made, String>,
-    orders: &Receiver<Order>,
-    started: &Sender<Result<Arc<Interpreter>, String>>,
-    destroy: impl FnOnce(ThreadState),
-) -> Option<ThreadState> {
-    let made = match made {
-        Ok(made) => made,
-        Err(cause) => {
-            drop(started.send(Err(cause)));
-            return None;
-        }
-    };
-    drop(started.send(Ok(Arc::clone(&made.interpreter))));
+/// Reports the interpreter that this thread made; nothing to live for where it was not made.
+fn report(made: Result<Made, String>, started: &Sender<Result<Arc<Interpreter>, String>>) -> Option<Made> {
+    let answer = made.as_ref().map(|made| Arc::clone(&made.interpreter)).map_err(String::clone);
+    drop(started.send(answer));
+    made.ok()
+}
+
+/// Carries out orders until the interpreter's end. Returns the thread's state where the interpreter is left.
+fn live(made: Made, orders: &Receiver<Order>, destroy: impl FnOnce(ThreadState)) -> Option<ThreadState> {
     while let Ok(order) = orders.recv() {
         match order {
             Order::Run(work) => made.attached(work),

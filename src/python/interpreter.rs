@@ -21,6 +21,8 @@ pub(crate) struct Interpreter {
     /// The thread states of ours, other than the home thread's: idle ones may be deleted at the end, an application's may not.
     states: Mutex<HashSet<ThreadState>>,
     native: OnceLock<Native>,
+    /// Scripts are the purpose of the process, which ends with them (`threads=0`).
+    service: bool,
     /// Environ keys as interned `str`, up to [`KEYS`].
     keys: Mutex<HashMap<Box<[u8]>, Stored>>,
 }
@@ -34,9 +36,14 @@ unsafe impl Send for Interpreter {}
 unsafe impl Sync for Interpreter {}
 
 impl Interpreter {
-    pub(super) fn new(name: Vec<u8>, raw: NonNull<ffi::PyInterpreterState>, home: Home) -> Interpreter {
+    pub(super) fn new(name: Vec<u8>, raw: NonNull<ffi::PyInterpreterState>, home: Home, service: bool) -> Interpreter {
         let (states, keys) = (Mutex::default(), Mutex::default());
-        Interpreter { name, raw, home, states, native: OnceLock::new(), keys }
+        Interpreter { name, raw, home, states, native: OnceLock::new(), service, keys }
+    }
+
+    /// Whether `SystemExit` of a script is an orderly end.
+    pub(crate) fn is_service(&self) -> bool {
+        self.service
     }
 
     /// The application group that it serves; empty for the main interpreter.

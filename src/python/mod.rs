@@ -1,6 +1,6 @@
 //! CPython, embedded: the only room that speaks its C API (`pyo3_ffi`).
 //!
-//! Runs in httpd's children (later: in daemon workers), never in the parent. [`Runtime`] starts Python in a process,
+//! Runs in httpd's children and in daemon workers, never in the parent. [`Runtime`] starts Python in a process,
 //! [`Interpreter::enter`] attaches the calling thread to one interpreter for as long as a closure runs, and hands it a
 //! [`Py`]: proof of being attached, which every operation on an [`Object`] needs. `PyGILState_*` is never used: it knows one
 //! interpreter only (CPython documentation, "Sub-interpreter support").
@@ -13,6 +13,7 @@ mod error;
 mod exchange;
 mod home;
 mod interpreter;
+mod interrupt;
 mod native;
 mod object;
 mod preflight;
@@ -21,7 +22,9 @@ mod state;
 
 pub(crate) use error::Raised;
 pub(crate) use exchange::{Exchange, Lent, RequestEnded};
+pub(crate) use home::MainThread;
 pub(crate) use interpreter::Interpreter;
+pub(crate) use interrupt::{Running, deliver_signal};
 pub(crate) use native::{Errors, version};
 pub(crate) use object::{Object, Stored};
 pub(crate) use runtime::{HashSeed, Runtime, Serving, Settings, StartError};

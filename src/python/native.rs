@@ -22,6 +22,8 @@ pub(super) struct Native {
     pub(super) bootstrap: Stored,
     pub(super) file_wrapper: Stored,
     pub(super) input_class: Stored,
+    /// The class `mod_wsgi.RequestTimeout`.
+    pub(super) request_timeout: Stored,
     unfinished: Stored,
     /// `wsgi.errors` streams that no request uses at the moment.
     errors: Mutex<Vec<Errors>>,
@@ -53,6 +55,7 @@ fn make<'py>(py: Py<'py>, interpreter: &Interpreter, settings: &Settings) -> Res
     Ok(Native {
         file_wrapper: bootstrap.attribute(c"FileWrapper")?.store(),
         unfinished: bootstrap.attribute(c"UNFINISHED")?.store(),
+        request_timeout: bootstrap.attribute(c"RequestTimeout")?.store(),
         input_class: exchange::class(py)?.store(),
         bootstrap: bootstrap.store(),
         errors: Mutex::default(),
@@ -92,6 +95,12 @@ fn settings_dict<'py>(py: Py<'py>, interpreter: &Interpreter, settings: &Setting
     dict.set_key(c"restrict_stdout", &Object::bool(py, settings.restrict_stdout))?;
     dict.set_key(c"restrict_signal", &Object::bool(py, settings.restrict_signal))?;
     dict.set_key(c"single_process", &Object::bool(py, settings.single_process))?;
+    dict.set_key(c"service", &Object::bool(py, settings.service))?;
+    let front = match &settings.front {
+        Some(front) => Object::path(py, front.as_os_str().as_bytes())?,
+        None => Object::none(py),
+    };
+    dict.set_key(c"front", &front)?;
     dict.set_key(c"process_group", &Object::latin1(py, &settings.process_group)?)?;
     dict.set_key(c"application_group", &Object::latin1(py, interpreter.name())?)?;
     dict.set_key(c"maximum_processes", &Object::int(py, settings.processes.into())?)?;

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use pyo3_ffi as ffi;
 
 use super::exchange::Exchange;
-use super::home::{self, Ended, Teardown};
+use super::home::{self, Ended, MainThread, Teardown};
 use super::interpreter::Interpreter;
 use super::preflight::{self, Home};
-use super::state::{self, Py};
+use super::state::{self, Closed, Py};
 use crate::wsgi::Level;
 
 /// How Python is started in a process, and what its interpreters are told.
@@ -40,6 +40,12 @@ pub(crate) struct Settings {
     pub(crate) restrict_stdin: bool,
     pub(crate) restrict_stdout: bool,
     pub(crate) restrict_signal: bool,
+    /// Put at `sys.path[0]`: the `home` of a daemon process.
+    pub(crate) front: Option<PathBuf>,
+    /// The process exists for its import scripts (`threads=0`): SIGTERM raises `SystemExit` in them, on the main thread.
+    pub(crate) service: bool,
+    /// How long the end of Python may take; none: as long as it takes.
+    pub(crate) shutdown: Option<Duration>,
     /// `httpd -X`: standard input and output are the developer's.
     pub(crate) single_process: bool,
     /// Empty in httpd's children.
@@ -83,9 +89,6 @@ static RUNTIME: OnceLock<Runtime> = OnceLock::new();
 static START: Mutex<Option<StartError>> = Mutex::new(None);
 static LOG: OnceLock<fn(Level, &[u8])> = OnceLock::new();
 
-/// How long the end of a process waits for exit functions and threads of the applications: mod_wsgi's default `shutdown-timeout`.
-const SHUTDOWN: Duration = Duration::from_secs(5);
-
 impl Runtime {
     /// Python in this process, started now if it is not. Blocks while another thread starts it; never called in the parent.
     ///
@@ -111,7 +114,38 @@ impl Runtime {
             *failed = Some(error.clone());
             error
         })?;
-        Ok(RUNTIME.get_or_init(|| Runtime { settings, main, others: RwLock::default(), making: Mutex::default() }))
+        Ok(Runtime::keep(settings, main))
+    }
+
+    /// Starts Python on the calling thread, which is Python's main thread from now on and must go on with [`MainThread::live`]: what
+    /// others ask the main interpreter's home thread for is done there. Called once, by the main thread of a process of ours.
+    ///
+    /// # Errors
+    /// [`StartError`], for the administrator.
+    pub(crate) fn start_here(settings: Settings) -> Result<(MainThread, &'static Runtime), StartError> {
+        preflight::check(settings.home.as_deref())?;
+        let settings = Arc::new(settings);
+        let _ = LOG.set(settings.log);
+        let main = home::start_main_here(&settings).map_err(StartError::Python)?;
+        let runtime = Runtime::keep(settings, main.interpreter());
+        Ok((main, runtime))
+    }
+
+    fn keep(settings: Arc<Settings>, main: Arc<Interpreter>) -> &'static Runtime {
+        RUNTIME.get_or_init(|| Runtime { settings, main, others: RwLock::default(), making: Mutex::default() })
+    }
+
+    /// The Python of this process, if it was started.
+    pub(crate) fn running() -> Option<&'static Runtime> {
+        RUNTIME.get()
+    }
+
+    /// Takes the GIL and gives it back; may block as long as a thread keeps it.
+    ///
+    /// # Errors
+    /// [`Closed`] once the process is ending.
+    pub(crate) fn probe(&self) -> Result<(), Closed> {
+        self.main.enter(|_| ())
     }
 
     pub(crate) fn settings(&self) -> &Settings {
@@ -146,20 +180,20 @@ impl Runtime {
     }
 
     /// Ends Python in this process, where it runs: threads are joined, exit functions run, interpreters end; bounded by
-    /// [`SHUTDOWN`]. Called once, by the thread that ends the process, when no request is served any more.
+    /// [`Settings::shutdown`]. Called once, by the thread that ends the process, when no request is served any more.
     ///
     /// Where threads of an application are left (or a request, which prefork cuts off by a signal), the process will end without running exit handlers of C, which would tear
     /// libraries down under them.
     pub(crate) fn shut_down() {
         let Some(runtime) = RUNTIME.get() else { return };
-        if state::is_inside() || !runtime.end_all() {
+        if state::is_inside() || !runtime.end(runtime.settings.shutdown) {
             exit_without_handlers();
         }
     }
 
-    /// False where anything is left.
-    fn end_all(&self) -> bool {
-        let deadline = Instant::now() + SHUTDOWN;
+    /// The same for a caller who ends the process itself, at once where the answer is false: something of Python is left then.
+    pub(crate) fn end(&self, within: Option<Duration>) -> bool {
+        let deadline = within.map(|within| Instant::now() + within);
         let empty = state::close(deadline);
         let teardown = match (self.settings.destroy, empty) {
             (false, _) => Teardown::Nothing,
@@ -174,24 +208,27 @@ impl Runtime {
             all_gone &= ended(interpreter, end.ok(), deadline);
         }
         let teardown = if all_gone { teardown } else { teardown.without_destruction() };
-        let grace = deadline.max(Instant::now() + Duration::from_millis(500));
+        let grace = deadline.map(|deadline| deadline.max(Instant::now() + Duration::from_millis(500)));
         ended(&self.main, self.main.home().end(teardown).ok(), grace) && all_gone
     }
 }
 
 /// Waits for an interpreter's end; false where anything of it is left.
-fn ended(interpreter: &Interpreter, end: Option<std::sync::mpsc::Receiver<Ended>>, deadline: Instant) -> bool {
+fn ended(interpreter: &Interpreter, end: Option<std::sync::mpsc::Receiver<Ended>>, deadline: Option<Instant>) -> bool {
     let Some(end) = end else { return true };
-    match end.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+    let answer = match deadline {
+        Some(deadline) => end.recv_timeout(deadline.saturating_duration_since(Instant::now())).map_err(drop),
+        None => end.recv().map_err(drop),
+    };
+    match answer {
         Ok(ended) => ended == Ended::Gone,
         Err(_) => {
             let name = String::from_utf8_lossy(interpreter.name());
             log(
                 Level::Warn,
                 format!(
-                    "WSGI0302: application group \"{name}\" did not end within {} s: a thread that is not a daemon or an \
-                     atexit function of the application goes on; the process ends without it",
-                    SHUTDOWN.as_secs()
+                    "WSGI0302: application group \"{name}\" did not end in time: a thread that is not a daemon or an \
+                     atexit function of the application goes on; the process ends without it"
                 )
                 .as_bytes(),
             );

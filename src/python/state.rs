@@ -198,13 +198,17 @@ pub(super) fn is_inside() -> bool {
     INSIDE.get() > 0
 }
 
-/// Lets no thread in any more and waits for those inside; false where some still are at the deadline.
+/// Lets no thread in any more and waits for those inside; false where some still are at the deadline (none: waits as long as it takes).
 ///
 /// Called once, by the thread that ends the process.
-pub(super) fn close(deadline: Instant) -> bool {
+pub(super) fn close(deadline: Option<Instant>) -> bool {
     GATE.closed.store(true, Ordering::SeqCst);
     let mut waiting = GATE.waiting.lock().unwrap_or_else(PoisonError::into_inner);
     while GATE.inside.load(Ordering::SeqCst) > 0 {
+        let Some(deadline) = deadline else {
+            waiting = GATE.left.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+            continue;
+        };
         let Some(left) = deadline.checked_duration_since(Instant::now()) else { return false };
         waiting = GATE.left.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0;
     }

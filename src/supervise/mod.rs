@@ -11,6 +11,7 @@ mod fleet;
 mod life;
 mod plan;
 mod slot;
+pub mod worker;
 
 #[cfg(test)]
 mod simulation;

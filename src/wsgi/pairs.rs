@@ -32,7 +32,7 @@ impl Pairs {
     }
 
     /// Appends a pair whose value may be missing.
-    pub(super) fn push_optional(&mut self, key: &[u8], value: Option<&[u8]>) {
+    pub fn push_optional(&mut self, key: &[u8], value: Option<&[u8]>) {
         match value {
             Some(value) => self.push(key, value),
             None => self.push_valueless(|out| out.bytes(key)),

@@ -1,0 +1,102 @@
+//! Descriptors that a process forked by an application must not have.
+//!
+//! An application may fork and never exec (`multiprocessing`). Its child would keep our connections open, so that the other end never saw
+//! them end, and could write on them. In such a child each descriptor of ours becomes `/dev/null`: its number stays taken, since code of
+//! ours that still runs there knows it.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+
+/// Descriptors below this are looked after; what has more has an unusual limit, and is closed by its owner alone.
+const WATCHED: usize = 64 * 1024;
+
+/// One bit for each descriptor of ours.
+static OURS: [AtomicU64; WATCHED / 64] = [const { AtomicU64::new(0) }; WATCHED / 64];
+static NULL: AtomicI32 = AtomicI32::new(-1);
+
+/// A descriptor that processes forked by applications don't get.
+#[derive(Debug)]
+pub struct Ours(Option<OwnedFd>);
+
+impl Ours {
+    #[must_use]
+    pub fn new(descriptor: OwnedFd) -> Ours {
+        mark(descriptor.as_raw_fd(), true);
+        Ours(Some(descriptor))
+    }
+}
+
+impl AsFd for Ours {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_ref().map_or_else(|| unreachable!("taken by drop only"), OwnedFd::as_fd)
+    }
+}
+
+impl Drop for Ours {
+    fn drop(&mut self) {
+        if let Some(descriptor) = self.0.take() {
+            // Before the number is free for others.
+            mark(descriptor.as_raw_fd(), false);
+        }
+    }
+}
+
+/// The channel that this process was started with, as descriptor 3 (`spawn`); programs that it starts don't get it. Called once, before
+/// the process opens anything.
+///
+/// # Errors
+/// There is none: the process was started by somebody else.
+pub fn control_channel() -> io::Result<OwnedFd> {
+    use std::os::fd::FromRawFd as _;
+    const CONTROL: RawFd = 3;
+    // SAFETY: asks for the flags of a number that may be none.
+    if unsafe { libc::fcntl(CONTROL, libc::F_SETFD, libc::FD_CLOEXEC) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    mark(CONTROL, true);
+    // SAFETY: open, as just seen; who starts the process gives it away, and callers take it once.
+    Ok(unsafe { OwnedFd::from_raw_fd(CONTROL) })
+}
+
+fn mark(number: RawFd, ours: bool) {
+    let Ok(number) = usize::try_from(number) else { return };
+    let Some(word) = OURS.get(number / 64) else { return };
+    let bit = 1 << (number % 64);
+    if ours {
+        word.fetch_or(bit, Ordering::SeqCst);
+    } else {
+        word.fetch_and(!bit, Ordering::SeqCst);
+    }
+}
+
+/// From now on, processes that this one forks have no [`Ours`]. Called once, before applications run.
+///
+/// # Errors
+/// The system's.
+pub fn keep_from_children() -> io::Result<()> {
+    use std::os::fd::IntoRawFd as _;
+    let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    NULL.store(null.into_raw_fd(), Ordering::SeqCst);
+    // SAFETY: a function that lives as long as the process and keeps to what is allowed between fork and exec.
+    match unsafe { libc::pthread_atfork(None, None, Some(give_up)) } {
+        0 => Ok(()),
+        cause => Err(io::Error::from_raw_os_error(cause)),
+    }
+}
+
+/// In the forked process, on its only thread.
+unsafe extern "C" fn give_up() {
+    let null = NULL.load(Ordering::SeqCst);
+    for (index, word) in OURS.iter().enumerate() {
+        let mut bits = word.load(Ordering::SeqCst);
+        while bits != 0 {
+            let number = index * 64 + usize::try_from(bits.trailing_zeros()).unwrap_or(0);
+            bits &= bits - 1;
+            if let Ok(number) = RawFd::try_from(number) {
+                // SAFETY: two numbers; safe between fork and exec.
+                unsafe { libc::dup3(null, number, libc::O_CLOEXEC) };
+            }
+        }
+    }
+}

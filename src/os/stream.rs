@@ -1,0 +1,213 @@
+//! A worker's end of a connection, and the socket that connections come from.
+//!
+//! Blocking with a time limit, except where a method says that it does not wait. The descriptor lies above those that `select()` can
+//! handle, which stay free for applications, and is closed in processes that an application forks (`forked`).
+
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::socket::{
+    ControlMessage, MsgFlags, Shutdown, SockFlag, accept4, recv, sendmsg, setsockopt, shutdown, sockopt,
+};
+use nix::sys::time::TimeVal;
+
+use super::forked::Ours;
+
+/// Descriptors below are left to applications: `select()` knows 1024, and a process may have no more than that in all.
+const FIRST_DESCRIPTOR: RawFd = 512;
+
+/// A listening UNIX socket.
+#[derive(Debug)]
+pub struct Listener(Ours);
+
+impl Listener {
+    /// Takes over a socket that others may accept from as well, so that accepting must not wait.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn adopt(socket: OwnedFd) -> io::Result<Listener> {
+        let flags = OFlag::from_bits_retain(fcntl(&socket, FcntlArg::F_GETFL)?);
+        fcntl(&socket, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+        Ok(Listener(Ours::new(socket)))
+    }
+
+    /// The next connection; none where there is none now. Never waits.
+    ///
+    /// # Errors
+    /// The system's, such as too many descriptors.
+    pub fn accept(&self) -> io::Result<Option<Stream>> {
+        match accept4(self.0.as_fd().as_raw_fd(), SockFlag::SOCK_CLOEXEC) {
+            // SAFETY: made by the kernel just now, and nobody else knows its number.
+            Ok(number) => Ok(Some(Stream::adopt(unsafe { OwnedFd::from_raw_fd(number) }))),
+            Err(Errno::EAGAIN | Errno::EINTR | Errno::ECONNABORTED) => Ok(None),
+            Err(cause) => Err(cause.into()),
+        }
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// A connected UNIX stream. Any thread may use it.
+#[derive(Debug)]
+pub struct Stream(Ours);
+
+impl Stream {
+    /// Takes over a connected, blocking socket.
+    #[must_use]
+    pub fn adopt(socket: OwnedFd) -> Stream {
+        Stream(Ours::new(moved_up(socket)))
+    }
+
+    /// The longest that one read or write may wait.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn limit(&self, limit: Duration) -> io::Result<()> {
+        let seconds = i64::try_from(limit.as_secs()).unwrap_or(i64::MAX);
+        let time = TimeVal::new(seconds, i64::from(i32::try_from(limit.subsec_micros()).unwrap_or(0)));
+        setsockopt(&self.0, sockopt::ReceiveTimeout, &time)?;
+        setsockopt(&self.0, sockopt::SendTimeout, &time)?;
+        Ok(())
+    }
+
+    /// Reads what is there, or waits for the first of it; 0 is the end.
+    ///
+    /// # Errors
+    /// `WouldBlock`: nothing came in time. Others: the connection is broken.
+    pub fn read(&self, space: &mut [u8]) -> io::Result<usize> {
+        self.receive(space, MsgFlags::empty())
+    }
+
+    /// Reads what is there; 0 is the end. Never waits.
+    ///
+    /// # Errors
+    /// `WouldBlock`: nothing is there. Others: the connection is broken.
+    pub fn read_now(&self, space: &mut [u8]) -> io::Result<usize> {
+        self.receive(space, MsgFlags::MSG_DONTWAIT)
+    }
+
+    fn receive(&self, space: &mut [u8], flags: MsgFlags) -> io::Result<usize> {
+        loop {
+            match recv(self.0.as_fd().as_raw_fd(), space, flags) {
+                Err(Errno::EINTR) => {}
+                answer => return Ok(answer?),
+            }
+        }
+    }
+
+    /// Sends all parts, in order, as few times as the system allows; `descriptor` goes with the first byte.
+    ///
+    /// # Errors
+    /// `WouldBlock`: the other end did not read in time. Others: it is gone.
+    pub fn send(&self, parts: &[&[u8]], descriptor: Option<BorrowedFd<'_>>) -> io::Result<()> {
+        let numbers: Vec<RawFd> = descriptor.iter().map(|descriptor| descriptor.as_raw_fd()).collect();
+        let mut slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
+        let mut rest = slices.as_mut_slice();
+        IoSlice::advance_slices(&mut rest, 0);
+        let mut first = true;
+        while !rest.is_empty() {
+            let rights = [ControlMessage::ScmRights(&numbers)];
+            let control = if first && !numbers.is_empty() { rights.as_slice() } else { &[] };
+            let sent = sendmsg::<()>(self.0.as_fd().as_raw_fd(), rest, control, MsgFlags::MSG_NOSIGNAL, None);
+            match sent {
+                Ok(sent) => {
+                    first = false;
+                    IoSlice::advance_slices(&mut rest, sent);
+                }
+                Err(Errno::EINTR) => {}
+                Err(cause) => return Err(cause.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing more can be sent to this end; what was sent can still be read.
+    pub fn stop_reading(&self) {
+        // Fails only where the other end is gone.
+        let _ = shutdown(self.0.as_fd().as_raw_fd(), Shutdown::Read);
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// The same socket at a higher number; where it was if the limit of descriptors is too low for that.
+fn moved_up(socket: OwnedFd) -> OwnedFd {
+    if socket.as_raw_fd() >= FIRST_DESCRIPTOR {
+        return socket;
+    }
+    match fcntl(&socket, FcntlArg::F_DUPFD_CLOEXEC(FIRST_DESCRIPTOR)) {
+        // SAFETY: made by the kernel just now, and nobody else knows its number.
+        Ok(moved) => unsafe { OwnedFd::from_raw_fd(moved) },
+        Err(_) => socket,
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(miri))]
+mod tests {
+    use std::fs::File;
+    use std::io::{Read as _, Write as _};
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    fn pair() -> (Stream, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        (Stream::adopt(ours.into()), theirs)
+    }
+
+    #[test]
+    fn parts_go_out_in_order_however_large() {
+        let (ours, mut theirs) = pair();
+        assert!(ours.as_fd().as_raw_fd() >= FIRST_DESCRIPTOR);
+        let large = vec![7; 3_000_000];
+        let reader = std::thread::Builder::new();
+        let reader = reader
+            .spawn(move || {
+                let mut got = Vec::new();
+                theirs.read_to_end(&mut got).unwrap();
+                got
+            })
+            .unwrap();
+        let null = File::open("/dev/null").unwrap();
+        ours.send(&[b"a", b"", &large, b"z"], Some(null.as_fd())).unwrap();
+        ours.send(&[], None).unwrap();
+        ours.send(&[b""], None).unwrap();
+        drop(ours);
+        assert_eq!(reader.join().unwrap(), [b"a".as_slice(), &large, b"z"].concat());
+    }
+
+    #[test]
+    fn a_stream_that_reads_no_more_still_has_what_was_sent() {
+        let (ours, mut theirs) = pair();
+        let mut space = [0; 10];
+        assert_eq!(ours.read_now(&mut space).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        theirs.write_all(b"queued").unwrap();
+        ours.stop_reading();
+        assert_eq!(theirs.write_all(b"late").unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        assert_eq!(ours.read_now(&mut space).unwrap(), 6);
+        assert_eq!(ours.read_now(&mut space).unwrap(), 0);
+        ours.send(&[b"answer"], None).unwrap();
+        assert_eq!(theirs.read(&mut space).unwrap(), 6);
+    }
+
+    #[test]
+    fn waiting_has_a_limit() {
+        let (ours, _theirs) = pair();
+        ours.limit(Duration::from_millis(20)).unwrap();
+        assert_eq!(ours.read(&mut [0; 4]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        let full = ours.send(&[&vec![0; 3_000_000]], None).unwrap_err();
+        assert_eq!(full.kind(), io::ErrorKind::WouldBlock);
+    }
+}

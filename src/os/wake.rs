@@ -1,0 +1,34 @@
+//! Waking a thread that waits for descriptors.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
+/// Readable from a [`wake`](Wake::wake) to the next [`clear`](Wake::clear). Any thread may do either.
+#[derive(Debug)]
+pub struct Wake(EventFd);
+
+impl Wake {
+    /// # Errors
+    /// The system's.
+    pub fn new() -> io::Result<Wake> {
+        Ok(Wake(EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?))
+    }
+
+    pub fn wake(&self) {
+        // Fails only where it was woken 2^64 times and never cleared.
+        let _ = self.0.write(1);
+    }
+
+    pub fn clear(&self) {
+        // Fails only where it was not woken.
+        let _ = self.0.read();
+    }
+}
+
+impl AsFd for Wake {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}

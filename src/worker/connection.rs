@@ -1,0 +1,193 @@
+//! Connections from httpd's children: kept between requests, waited on by all free threads together, had by one at a time.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::AsFd as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::process::Process;
+use crate::os::epoll::Epoll;
+use crate::os::forked::Ours;
+use crate::os::stream::Stream;
+use crate::wire::{FrameError, FromChild, FromWorker, Reader, Request};
+
+/// The connections of a worker whose children have shown the secret.
+pub(super) struct Connections {
+    ready: Epoll,
+    /// Keeps the set's descriptor from processes that applications fork.
+    _ours: Ours,
+    open: Mutex<HashMap<u64, Arc<Connection>>>,
+    next: AtomicU64,
+}
+
+struct Connection {
+    number: u64,
+    stream: Stream,
+    /// What was read and not used yet; none while a thread has the connection.
+    reader: Mutex<Option<Reader>>,
+}
+
+/// A connection that one thread has. Dropped without [`Taken::give_back`] it is closed.
+pub(super) struct Taken {
+    process: &'static Process,
+    connection: Arc<Connection>,
+    /// None when the connection was given back.
+    reader: Option<Reader>,
+    /// A request was begun on it, so the process knows that it is busy.
+    begun: bool,
+}
+
+/// What there is to do with a connection that can be read.
+pub(super) enum Next<'o> {
+    Request(Request<'o>),
+    /// A piece of a body that nobody waits for any more.
+    Stray,
+    /// Not all of it came yet.
+    Wait,
+    /// It has ended, or is broken.
+    Gone,
+}
+
+impl Connections {
+    pub(super) fn new() -> io::Result<Connections> {
+        let ready = Epoll::new()?;
+        let ours = Ours::new(ready.as_fd().try_clone_to_owned()?);
+        Ok(Connections { ready, _ours: ours, open: Mutex::default(), next: AtomicU64::new(1) })
+    }
+
+    /// Waits for requests on this connection from now on.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(super) fn add(&self, stream: Stream, reader: Reader) -> io::Result<()> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let connection = Arc::new(Connection { number, stream, reader: Mutex::new(Some(reader)) });
+        self.lock().insert(number, Arc::clone(&connection));
+        self.ready.add_once(connection.stream.as_fd(), number).inspect_err(|_| self.forget(number))
+    }
+
+    /// Waits for a connection that can be read, and takes it; none where another thread did, or it has ended meanwhile.
+    ///
+    /// # Errors
+    /// The system's: there is nothing to wait on any more.
+    pub(super) fn wait(&self, process: &'static Process) -> io::Result<Option<Taken>> {
+        let Some(number) = self.ready.wait(None)? else { return Ok(None) };
+        let connection = self.lock().get(&number).map(Arc::clone);
+        Ok(connection.and_then(|connection| Taken::take(process, connection)))
+    }
+
+    /// Takes every connection that no thread has. For the accepting thread, at the end.
+    pub(super) fn take_idle(&self, process: &'static Process) -> Vec<Taken> {
+        let all: Vec<Arc<Connection>> = self.lock().values().map(Arc::clone).collect();
+        all.into_iter().filter_map(|connection| Taken::take(process, connection)).collect()
+    }
+
+    fn forget(&self, number: u64) {
+        let gone = self.lock().remove(&number);
+        if let Some(connection) = gone {
+            // Its descriptor may live on in a thread, or in a process that an application forked.
+            self.ready.forget(connection.stream.as_fd());
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<Connection>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Taken {
+    fn take(process: &'static Process, connection: Arc<Connection>) -> Option<Taken> {
+        // Counted before it is looked at: a process that ends must not overlook a request.
+        process.opening();
+        let reader = connection.reader.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if reader.is_none() {
+            process.opened();
+            return None;
+        }
+        Some(Taken { process, connection, reader, begun: false })
+    }
+
+    pub(super) fn stream(&self) -> &Stream {
+        &self.connection.stream
+    }
+
+    /// The stream, and what was read from it.
+    pub(super) fn parts(&mut self) -> Option<(&Stream, &mut Reader)> {
+        Some((&self.connection.stream, self.reader.as_mut()?))
+    }
+
+    /// The next request; `own` gets its bytes. Never waits.
+    ///
+    /// # Errors
+    /// The child said what can't be.
+    pub(super) fn next<'o>(&mut self, own: &'o mut Vec<u8>) -> Result<Next<'o>, FrameError> {
+        let Some(reader) = &mut self.reader else { return Ok(Next::Gone) };
+        while reader.lacks() > 0 {
+            match self.connection.stream.read_now(reader.space()) {
+                Ok(0) => return Ok(Next::Gone),
+                Ok(count) => reader.filled(count),
+                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => return Ok(Next::Wait),
+                Err(_) => return Ok(Next::Gone),
+            }
+        }
+        Ok(match reader.take_child(own)? {
+            Some(FromChild::Request(request)) => Next::Request(request),
+            Some(_) => Next::Stray,
+            None => Next::Wait,
+        })
+    }
+
+    /// The request that was taken from it has begun.
+    pub(super) fn begin(&mut self) {
+        if !self.begun {
+            self.begun = true;
+            self.process.opened();
+        }
+    }
+
+    /// Waits for further requests, with the threads that are free.
+    pub(super) fn give_back(mut self) {
+        if self.process.is_stopping() {
+            return self.refuse();
+        }
+        let connections = &self.process.connections;
+        *self.connection.reader.lock().unwrap_or_else(PoisonError::into_inner) = self.reader.take();
+        if connections.ready.arm(self.connection.stream.as_fd(), self.connection.number).is_err() {
+            connections.forget(self.connection.number);
+        }
+        // Who stops the process looks at connections once: one that came back after that is ours to refuse.
+        if self.process.is_stopping()
+            && let Some(again) = Taken::take(self.process, Arc::clone(&self.connection))
+        {
+            again.refuse();
+        }
+    }
+
+    /// Closes the connection. A request that was sent on it is refused: the child sends it elsewhere.
+    pub(super) fn refuse(mut self) {
+        let stream = &self.connection.stream;
+        // From now on the child can't send any more, which tells it the same.
+        stream.stop_reading();
+        let Some(reader) = &mut self.reader else { return };
+        while let Ok(count @ 1..) = stream.read_now(reader.space()) {
+            reader.filled(count);
+        }
+        if reader.has_partial() {
+            let mut refused = Vec::new();
+            let _ = FromWorker::Refused.encode(&mut refused);
+            let _ = stream.send(&[&refused], None);
+        }
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if self.reader.is_some() {
+            self.process.connections.forget(self.connection.number);
+        }
+        if !self.begun {
+            self.process.opened();
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The thread that decides: hears the supervisor, signals and requests, asks `supervise::worker` what follows, and does it.
+//!
+//! It never waits for Python, nor for a thread that does.
+
+use std::io;
+use std::os::fd::AsFd as _;
+
+use nix::sys::signal::Signal;
+
+use super::log;
+use super::process::Process;
+use super::watch::Order;
+use crate::os::handlers::{Arrivals, exit_now};
+use crate::os::{limits, poll};
+use crate::python::Runtime;
+use crate::supervise::worker::{Do, Event, Life};
+use crate::wire::control::{FromWorker, ToWorker};
+use crate::wsgi::Level;
+
+/// The status of a process that was ended by force.
+const FORCED: i32 = 255;
+
+/// The thread's life, which ends with the process.
+pub(super) fn run(process: &'static Process, mut arrivals: Arrivals) {
+    let mut life = Life::new(process.limits.clone());
+    let mut supervised = true;
+    loop {
+        let mut happened = process.events();
+        happened.extend(arrivals.take().into_iter().filter_map(meaning));
+        if supervised {
+            supervised = hear(process, &mut happened);
+        }
+        happened.push(Event::Look);
+        for event in happened {
+            let active = process.requests.active();
+            let sight = process.requests.sight(&active, process.is_closed(), memory(process));
+            for next in life.step(event, process.requests.now(), &sight) {
+                carry_out(process, next);
+            }
+        }
+        let active = process.requests.active();
+        let now = process.requests.now();
+        let next = life.next_look(now, &process.requests.sight(&active, process.is_closed(), None));
+        let mut sources = vec![process.control.as_fd(), arrivals.as_fd()];
+        if supervised {
+            sources.push(process.channel.as_fd());
+        }
+        if let Err(cause) = poll::readable(&sources, next.map(|next| next.saturating_sub(now))) {
+            log::line(Level::Crit, format!("WSGI0350: the worker can't wait for signals: {cause}").as_bytes());
+            exit_now(FORCED);
+        }
+        process.control.clear();
+    }
+}
+
+/// What a signal means here.
+fn meaning(signal: Signal) -> Option<Event> {
+    match signal {
+        Signal::SIGTERM | Signal::SIGINT => Some(Event::Terminate),
+        Signal::SIGUSR1 => Some(Event::Graceful),
+        Signal::SIGXCPU => Some(Event::CpuTimeLimit),
+        // HUP and USR2 are the applications', where they ask for them.
+        _ => None,
+    }
+}
+
+/// Everything that the supervisor said; whether it is still there.
+fn hear(process: &Process, happened: &mut Vec<Event>) -> bool {
+    loop {
+        match process.channel.receive::<ToWorker>() {
+            Ok(Some((ToWorker::Drain { within }, _))) => {
+                happened.push(Event::Drain(within.map(std::time::Duration::from_millis)));
+            }
+            // Said once, at the start.
+            Ok(Some((ToWorker::Settings { .. }, _))) => {}
+            Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => return true,
+            Ok(None) | Err(_) => {
+                happened.push(Event::Orphaned);
+                return false;
+            }
+        }
+    }
+}
+
+/// Asked for only where it is limited.
+fn memory(process: &Process) -> Option<u64> {
+    process.limits.maximum_memory.and_then(|_| limits::resident_memory())
+}
+
+fn carry_out(process: &'static Process, next: Do) {
+    match next {
+        Do::Say(text) => log::line(Level::Info, text.as_bytes()),
+        Do::Replace(reason) => process.say(&FromWorker::Replace { reason }),
+        Do::Leave(reason) => process.say(&FromWorker::Leaving { reason }),
+        Do::StopAccepting => process.stop(),
+        Do::Interrupt(active) => order(process, Order::Interrupt(active)),
+        Do::Dump(active) => order(process, Order::Dump(active)),
+        Do::EndPython(within) => {
+            let end = move || {
+                // The main thread returns where nothing of Python is left, and the process ends with it.
+                if !Runtime::running().is_some_and(|runtime| runtime.end(within)) {
+                    exit_now(0);
+                }
+            };
+            if std::thread::Builder::new().name("wsgi:end".to_owned()).spawn(end).is_err() {
+                exit_now(FORCED);
+            }
+        }
+        Do::Exit => {
+            let text = "WSGI0351: the process did not end within shutdown-timeout, and is ended by force: exit functions may not have run";
+            log::line(Level::Warn, text.as_bytes());
+            exit_now(FORCED);
+        }
+    }
+}
+
+fn order(process: &Process, order: Order) {
+    if let Some(watch) = process.watch.get() {
+        let _ = watch.send(order);
+    }
+}

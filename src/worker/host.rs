@@ -1,0 +1,282 @@
+//! A request that came as frames, as the [`Host`] of an application: its body and its answer travel on the connection it came by.
+//!
+//! Used by the thread that serves the request, or for moments by one of the application's; never attached to Python. When the answer is
+//! complete the connection is given back at once: what the application still does (`close()`) must not hold up the child's next request.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd};
+
+use super::connection::Taken;
+use super::log;
+use super::process::Process;
+use crate::wire::{self, Body, BodyError, DATA_MOST, End, FrameError, FromChild, FromWorker};
+use crate::wsgi::{Gone, Head, Host, InputError, Level, Then};
+
+/// The most that is asked for at a time: more would only be copied once more.
+const PIECE: usize = 256 * 1024;
+
+/// A request being answered.
+pub(super) struct Frames {
+    process: &'static Process,
+    /// None when the answer is complete, or nobody is there to get it.
+    connection: Option<Taken>,
+    /// Frames that wait for the first bytes of the answer: its head.
+    waiting: Vec<u8>,
+    headed: bool,
+    body: Input,
+    ignore_activity: bool,
+}
+
+/// How far the body is read.
+enum Input {
+    Open {
+        /// Bytes that came beyond what was asked for.
+        surplus: Vec<u8>,
+        /// The child was asked for the body, so the client was.
+        asked: bool,
+    },
+    Ended,
+    Failed(InputError),
+}
+
+impl Frames {
+    pub(super) fn new(process: &'static Process, connection: Taken, body: Body, ignore_activity: bool) -> Frames {
+        let body = match body {
+            Body::None => Input::Ended,
+            Body::Length(_) | Body::Chunked => Input::Open { surplus: Vec::new(), asked: false },
+        };
+        Frames { process, connection: Some(connection), waiting: Vec::new(), headed: false, body, ignore_activity }
+    }
+
+    /// An error page with this status is due, where nothing was sent; nothing is left to do otherwise.
+    pub(super) fn end(&mut self, status: Option<u16>) {
+        let end = match status {
+            Some(status) if !self.headed => End::Status(status.clamp(400, 599)),
+            // An answer that is complete has let its connection go.
+            _ => End::Aborted,
+        };
+        let _ = self.finish(end);
+    }
+
+    /// The request was not begun: another worker gets it.
+    pub(super) fn refuse(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            let mut frame = Vec::new();
+            let _ = FromWorker::Refused.encode(&mut frame);
+            // Not given back: whoever refuses is about to end.
+            let _ = connection.stream().send(&[&frame], None);
+        }
+    }
+
+    fn finish(&mut self, end: End) -> Result<(), Gone> {
+        let mut last = Vec::new();
+        FromWorker::End(end).encode(&mut last).map_err(|error| self.broken(&error))?;
+        self.transmit(&[&last], None)?;
+        self.let_go();
+        Ok(())
+    }
+
+    fn let_go(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            connection.give_back();
+        }
+    }
+
+    /// Sends what waits and then these parts, in one go where the system takes it.
+    fn transmit(&mut self, parts: &[&[u8]], descriptor: Option<BorrowedFd<'_>>) -> Result<(), Gone> {
+        let Some(connection) = &self.connection else { return Err(Gone) };
+        let waiting = std::mem::take(&mut self.waiting);
+        let sent = if waiting.is_empty() {
+            connection.stream().send(parts, descriptor)
+        } else {
+            let all: Vec<&[u8]> = std::iter::once(waiting.as_slice()).chain(parts.iter().copied()).collect();
+            connection.stream().send(&all, descriptor)
+        };
+        if let Err(cause) = sent {
+            self.lose(&cause);
+            return Err(Gone);
+        }
+        self.touch();
+        Ok(())
+    }
+
+    /// The child is gone, or stuck.
+    fn lose(&mut self, cause: &io::Error) {
+        if cause.kind() == io::ErrorKind::WouldBlock {
+            let text = "WSGI0343: httpd did not take the response within socket-timeout; it is given up";
+            log::line(Level::Warn, text.as_bytes());
+        }
+        self.connection = None;
+    }
+
+    /// The answer can't be put into frames.
+    fn broken(&mut self, error: &FrameError) -> Gone {
+        let text = format!("WSGI0344: the response can't be passed on to httpd: {error}");
+        self.log(Level::Error, text.as_bytes());
+        self.connection = None;
+        Gone
+    }
+
+    fn touch(&self) {
+        if !self.ignore_activity {
+            self.process.requests.touch();
+        }
+    }
+
+    fn ask(&mut self, size: usize) -> Result<(), InputError> {
+        let mut want = Vec::new();
+        let asked = FromWorker::WantBody(u32::try_from(size).unwrap_or(u32::MAX)).encode(&mut want);
+        asked.map_err(|error| InputError::Failed(error.to_string()))?;
+        let Some(connection) = &self.connection else { return Err(InputError::ClientGone) };
+        if let Err(cause) = connection.stream().send(&[&want], None) {
+            self.lose(&cause);
+            return Err(InputError::ClientGone);
+        }
+        Ok(())
+    }
+
+    /// Waits for the answer to WANT_BODY; 0 is the end of the body.
+    fn answer(&mut self, buffer: &mut [u8]) -> Result<usize, InputError> {
+        loop {
+            let Some((stream, reader)) = self.connection.as_mut().and_then(Taken::parts) else {
+                return Err(InputError::ClientGone);
+            };
+            match reader.next_child() {
+                // The answer to a question that asked for nothing.
+                Ok(Some(FromChild::Body([]))) => {}
+                Ok(Some(FromChild::Body(bytes))) => {
+                    let (fits, rest) = bytes.split_at(bytes.len().min(buffer.len()));
+                    let count = fits.len();
+                    buffer.iter_mut().zip(fits).for_each(|(place, byte)| *place = *byte);
+                    if !rest.is_empty() {
+                        self.body = Input::Open { surplus: rest.to_vec(), asked: true };
+                    }
+                    return Ok(count);
+                }
+                Ok(Some(FromChild::BodyEnd)) => {
+                    self.body = Input::Ended;
+                    return Ok(0);
+                }
+                Ok(Some(FromChild::BodyError(error))) => {
+                    return Err(match error {
+                        BodyError::TooLarge => InputError::TooLarge,
+                        BodyError::Timeout => InputError::Timeout,
+                        BodyError::ClientGone => InputError::ClientGone,
+                        BodyError::Failed(text) => InputError::Failed(text.to_owned()),
+                    });
+                }
+                Ok(None) => match stream.read(reader.space()) {
+                    Ok(0) => {
+                        self.connection = None;
+                        return Err(InputError::ClientGone);
+                    }
+                    Ok(count) => reader.filled(count),
+                    Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {
+                        self.connection = None;
+                        return Err(InputError::Timeout);
+                    }
+                    Err(cause) => {
+                        self.lose(&cause);
+                        return Err(InputError::ClientGone);
+                    }
+                },
+                Ok(Some(FromChild::Hello(_) | FromChild::Request(_))) | Err(_) => {
+                    self.connection = None;
+                    return Err(InputError::Failed("httpd's process sent something else in its place".to_owned()));
+                }
+            }
+        }
+    }
+
+    fn receive(&mut self, buffer: &mut [u8]) -> Result<usize, InputError> {
+        let asked = match &mut self.body {
+            Input::Ended => return Ok(0),
+            Input::Failed(error) => return Err(error.clone()),
+            Input::Open { surplus, .. } if !surplus.is_empty() && !buffer.is_empty() => {
+                let count = surplus.len().min(buffer.len());
+                buffer.iter_mut().zip(surplus.drain(..count)).for_each(|(place, byte)| *place = byte);
+                return Ok(count);
+            }
+            Input::Open { asked, .. } => std::mem::replace(asked, true),
+        };
+        if buffer.is_empty() {
+            if !asked {
+                self.ask(0)?;
+            }
+            return Ok(0);
+        }
+        self.ask(buffer.len().min(PIECE))?;
+        self.answer(buffer)
+    }
+}
+
+impl Host for Frames {
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, InputError> {
+        let read = self.receive(buffer);
+        match &read {
+            Ok(_) => self.touch(),
+            Err(error) => self.body = Input::Failed(error.clone()),
+        }
+        read
+    }
+
+    fn head(&mut self, head: &Head) {
+        let encoded = wire::encode_head(&mut self.waiting, head.status_line(), head.headers().iter());
+        match encoded {
+            Ok(()) => self.headed = true,
+            Err(error) => {
+                let text = format!("WSGI0345: the head of the response can't be passed on to httpd: {error}");
+                self.log(Level::Error, text.as_bytes());
+                let _ = self.finish(End::Status(500));
+            }
+        }
+    }
+
+    fn send(&mut self, data: &[u8], then: Then) -> Result<(), Gone> {
+        let mut last = Vec::new();
+        if then == Then::End {
+            let ended = FromWorker::End(End::Complete).encode(&mut last);
+            ended.map_err(|error| self.broken(&error))?;
+        }
+        let headers: Vec<[u8; 8]> = data.chunks(DATA_MOST).map(|piece| wire::data_header(piece.len())).collect();
+        let mut parts: Vec<&[u8]> = Vec::with_capacity(headers.len() * 2 + 1);
+        for (header, piece) in headers.iter().zip(data.chunks(DATA_MOST)) {
+            parts.extend([header.as_slice(), piece]);
+        }
+        parts.push(&last);
+        self.transmit(&parts, None)?;
+        if then == Then::End {
+            self.let_go();
+        }
+        Ok(())
+    }
+
+    fn send_file(&mut self, file: File, offset: u64, length: u64, then: Then) -> Result<(), Gone> {
+        if length > 0 {
+            // The descriptor goes with the first byte of its own frame.
+            self.transmit(&[], None)?;
+            let mut frame = Vec::new();
+            let encoded = FromWorker::File { offset, length }.encode(&mut frame);
+            encoded.map_err(|error| self.broken(&error))?;
+            self.transmit(&[&frame], Some(file.as_fd()))?;
+        }
+        self.send(&[], then)
+    }
+
+    fn abort(&mut self) {
+        let _ = self.finish(End::Aborted);
+    }
+
+    fn log(&mut self, level: Level, line: &[u8]) {
+        let mut frame = Vec::new();
+        let sent = self.connection.as_ref().is_some_and(|connection| {
+            FromWorker::Log { level: log::number(level), line }.encode(&mut frame).is_ok()
+                && connection.stream().send(&[&frame], None).is_ok()
+        });
+        if !sent {
+            // The answer is complete, or its child is gone: what is still said is the group's.
+            log::line(level, line);
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! What the threads of a worker share: settings, requests, connections, and whether it still begins requests.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use super::connection::Connections;
+use super::log;
+use super::requests::Requests;
+use super::watch;
+use crate::application::Applications;
+use crate::os::channel::Channel;
+use crate::os::wake::Wake;
+use crate::supervise::worker::{Event, Limits};
+use crate::wire::control::{FromWorker, GroupSettings};
+use crate::wsgi::Level;
+
+/// This process.
+pub(super) struct Process {
+    pub(super) group: GroupSettings,
+    pub(super) limits: Limits,
+    pub(super) applications: Applications,
+    pub(super) requests: Requests,
+    pub(super) connections: Connections,
+    pub(super) channel: Channel,
+    /// Wakes the control thread.
+    pub(super) control: Wake,
+    /// Wakes the accepting thread.
+    pub(super) door: Wake,
+    pub(super) watch: OnceLock<Sender<watch::Order>>,
+    events: Mutex<Vec<Event>>,
+    stopping: AtomicBool,
+    /// Connections that a thread has taken without having begun a request.
+    opening: AtomicUsize,
+    closed: Mutex<bool>,
+    closing: Condvar,
+    served: Mutex<HashSet<(Vec<u8>, Vec<u8>)>>,
+}
+
+/// How long a request whose script has changed waits for the door to close: moments, in general.
+const CLOSING: Duration = Duration::from_secs(1);
+
+impl Process {
+    pub(super) fn new(
+        group: GroupSettings,
+        limits: Limits,
+        applications: Applications,
+        channel: Channel,
+    ) -> std::io::Result<Process> {
+        let threads = usize::try_from(group.options.threads()).unwrap_or(0);
+        Ok(Process {
+            requests: Requests::new(threads),
+            connections: Connections::new()?,
+            control: Wake::new()?,
+            door: Wake::new()?,
+            watch: OnceLock::new(),
+            events: Mutex::default(),
+            stopping: AtomicBool::new(false),
+            opening: AtomicUsize::new(0),
+            closed: Mutex::new(false),
+            closing: Condvar::new(),
+            served: Mutex::default(),
+            group,
+            limits,
+            applications,
+            channel,
+        })
+    }
+
+    /// Tells the control thread what happened.
+    pub(super) fn tell(&self, event: Event) {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).push(event);
+        self.control.wake();
+    }
+
+    /// What happened since the last call. For the control thread.
+    pub(super) fn events(&self) -> Vec<Event> {
+        std::mem::take(&mut *self.events.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Sends a message to the supervisor. Never waits.
+    pub(super) fn say(&self, message: &FromWorker) {
+        if let Err(cause) = self.channel.send(message, &[])
+            // The supervisor is gone: the control thread notices for itself.
+            && !matches!(cause.kind(), std::io::ErrorKind::BrokenPipe | std::io::ErrorKind::ConnectionReset)
+        {
+            log::line(Level::Error, format!("WSGI0342: the supervisor can't be told {message:?}: {cause}").as_bytes());
+        }
+    }
+
+    /// No request is begun any more.
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        self.door.wake();
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// The listening socket is closed, and so are all connections that no request was begun on.
+    pub(super) fn close(&self) {
+        *self.closed.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.closing.notify_all();
+        self.control.wake();
+    }
+
+    /// Whether no request can come any more.
+    pub(super) fn is_closed(&self) -> bool {
+        *self.closed.lock().unwrap_or_else(PoisonError::into_inner) && self.opening.load(Ordering::SeqCst) == 0
+    }
+
+    /// Waits until the listening socket is closed here, so that whoever is sent away meets the successor.
+    pub(super) fn wait_until_closed(&self) {
+        let closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.closing.wait_timeout_while(closed, CLOSING, |closed| !*closed));
+    }
+
+    /// A thread has taken a connection: it may hold a request.
+    pub(super) fn opening(&self) {
+        self.opening.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// It has begun the request, or given the connection back.
+    pub(super) fn opened(&self) {
+        if self.opening.fetch_sub(1, Ordering::SeqCst) == 1 && self.is_stopping() {
+            self.control.wake();
+        }
+    }
+
+    /// A script was served: the successor loads it before it accepts.
+    pub(super) fn note_served(&self, script: &[u8], application_group: &[u8]) {
+        let pair = (script.to_vec(), application_group.to_vec());
+        let new = self.served.lock().unwrap_or_else(PoisonError::into_inner).insert(pair);
+        if new {
+            let (script, application_group) = (script.to_vec(), application_group.to_vec());
+            self.say(&FromWorker::Served { script, application_group });
+        }
+    }
+}

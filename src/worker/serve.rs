@@ -1,0 +1,125 @@
+//! The threads that serve: each takes the next connection that can be read, and answers the request on it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::connection::{Next, Taken};
+use super::host::Frames;
+use super::log;
+use super::process::Process;
+use super::requests::Slot;
+use crate::application::{Job, Outcome, Watch};
+use crate::supervise::worker::Event;
+use crate::wire::Request;
+use crate::wsgi::{Level, Pairs, UrlScheme};
+
+/// The life of one thread that serves requests; `thread` counts from 0.
+pub(super) fn run(process: &'static Process, thread: usize) {
+    let Some(slot) = process.requests.slot(thread) else { return };
+    let server = Server { process, slot, number: u32::try_from(thread + 1).unwrap_or(u32::MAX) };
+    slot.settle();
+    let mut own = Vec::new();
+    // Fails only in a process that the application forked and that came back here: it has no connections.
+    while let Ok(taken) = process.connections.wait(process) {
+        if let Some(taken) = taken {
+            server.answer(taken, &mut own);
+        }
+    }
+}
+
+/// A thread that serves.
+struct Server {
+    process: &'static Process,
+    slot: &'static Slot,
+    /// `mod_wsgi.thread_id`: the thread that began the process is 0.
+    number: u32,
+}
+
+impl Server {
+    /// Answers the request that came on this connection, if all of it did.
+    fn answer(&self, mut connection: Taken, own: &mut Vec<u8>) {
+        loop {
+            match connection.next(own) {
+                Ok(Next::Request(request)) => return self.begin(connection, &request),
+                Ok(Next::Stray) => {}
+                Ok(Next::Wait) => return connection.give_back(),
+                Ok(Next::Gone) => return,
+                Err(error) => {
+                    let text = format!("WSGI0346: a process of httpd sent {error}; the connection is closed");
+                    return log::line(Level::Error, text.as_bytes());
+                }
+            }
+        }
+    }
+
+    fn begin(&self, mut connection: Taken, request: &Request<'_>) {
+        let requests = &self.process.requests;
+        let serial = requests.begin(self.slot, request.application_group);
+        connection.begin();
+        let mut host = Frames::new(self.process, connection, request.body, request.ignore_activity);
+        if self.process.is_stopping() {
+            host.refuse();
+            requests.undo(self.slot);
+            return self.process.control.wake();
+        }
+        if !request.ignore_activity {
+            requests.touch();
+        }
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.serve(request, serial, &mut host)));
+        match outcome {
+            Ok(Outcome::Done) => host.end(None),
+            Ok(Outcome::Status(status)) => host.end(Some(status)),
+            Ok(Outcome::Changed) => return self.send_away(request, &mut host),
+            // Said by the panic hook.
+            Err(_panic) => host.end(Some(500)),
+        }
+        drop(host);
+        let finished = requests.end(self.slot);
+        if self.process.is_stopping() || self.process.limits.maximum_requests.is_some_and(|most| finished >= most) {
+            self.process.control.wake();
+        }
+    }
+
+    /// The script has changed: this process begins no request any more, and the successor gets this one.
+    fn send_away(&self, request: &Request<'_>, host: &mut Frames) {
+        let text = format!("the WSGI script {} has changed", String::from_utf8_lossy(request.script));
+        log::line(Level::Info, text.as_bytes());
+        // Counted as under way until it is sent away, so that the process does not end before.
+        self.process.tell(Event::ScriptChanged);
+        self.process.wait_until_closed();
+        host.refuse();
+        self.process.requests.undo(self.slot);
+        self.process.control.wake();
+    }
+
+    fn serve(&self, request: &Request<'_>, serial: u64, host: &mut Frames) -> Outcome {
+        let daemon_start = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+        let mut environ = Pairs::with_capacity(64, 4096);
+        for (key, value) in request.environ.clone() {
+            environ.push_optional(key, value);
+        }
+        let loaded = || self.process.requests.loaded();
+        let job = Job {
+            group: request.application_group,
+            script: request.script,
+            script_mtime: request.script_mtime,
+            reloading: request.reloading,
+            case_sensitive: request.case_sensitive,
+            callable: request.callable,
+            environ: &environ,
+            url_scheme: if request.https { UrlScheme::Https } else { UrlScheme::Http },
+            client_method: request.client_method,
+            method: request.method,
+            thread_id: self.number,
+            request_start: request.request_start,
+            queue_start: request.queue_start,
+            daemon_start,
+            watch: Some(Watch { running: self.slot.settle(), serial, loaded: &loaded }),
+        };
+        let outcome = self.process.applications.serve(&job, host);
+        if outcome != Outcome::Changed {
+            self.process.note_served(request.script, request.application_group);
+        }
+        outcome
+    }
+}
