@@ -124,9 +124,17 @@ pub(crate) fn is_graceful_restart() -> bool {
         return false;
     }
     // SAFETY: as above.
-    let ungraceful = unsafe { &raw const (*retained).is_ungraceful };
+    let pending = unsafe { &raw const (*retained).restart_pending };
     // SAFETY: as above; signal handlers write it, so it is read once and as it is.
-    unsafe { ungraceful.read_volatile() == 0 }
+    let pending = unsafe { pending.read_volatile() } != 0;
+    // SAFETY: as above.
+    let ungraceful = unsafe { &raw const (*retained).is_ungraceful };
+    // SAFETY: as above.
+    let ungraceful = unsafe { ungraceful.read_volatile() } != 0;
+    // SAFETY: as above; a plain field.
+    let was_graceful = unsafe { (*retained).was_graceful } != 0;
+    // httpd's own clean-up of the configuration, which runs ahead of ours, moves the answer (os/unix/unixd.c).
+    if pending { !ungraceful } else { was_graceful }
 }
 
 /// `User` and `Group` of the whole server, as numbers.

@@ -71,11 +71,11 @@ pub(super) enum Failure {
     )]
     ForeignGroup { group: Vec<u8> },
     #[error(
-        "WSGI0320: the daemon process group {} has threads=0, so it runs its import scripts only and serves no requests",
+        "WSGI0360: the daemon process group {} has threads=0, so it runs its import scripts only and serves no requests",
         Quoted(group)
     )]
     NoThreads { group: Vec<u8> },
-    #[error("WSGI0321: httpd is stopping, the request to the daemon process group {} is given up", Quoted(group))]
+    #[error("WSGI0361: httpd is stopping, the request to the daemon process group {} is given up", Quoted(group))]
     Stopping { group: Vec<u8> },
 }
 

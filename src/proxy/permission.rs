@@ -67,7 +67,7 @@ mod tests {
         assert_eq!(ask(groups, "two", 3, "h2"), Ok(()));
         assert_eq!(ask(groups, "two", 3, "H2"), Err("WSGI0152".to_owned()));
         assert_eq!(ask(groups, "Main", 1, "h1"), Err("WSGI0151".to_owned()));
-        assert_eq!(ask(groups, "service", 1, "h1"), Err("WSGI0320".to_owned()));
+        assert_eq!(ask(groups, "service", 1, "h1"), Err("WSGI0360".to_owned()));
         assert_eq!(ask(None, "main", 1, "h1"), Err("WSGI0150".to_owned()));
     }
 }

@@ -314,7 +314,7 @@ impl Relay<'_, '_> {
 }
 
 fn bad(group: &Quoted<'_>, cause: &str) -> String {
-    format!("WSGI0322: the daemon process group {group} went on with {cause}; its response is cut off")
+    format!("WSGI0362: the daemon process group {group} went on with {cause}; its response is cut off")
 }
 
 /// How passed bytes go on: so many without a flush are enough.

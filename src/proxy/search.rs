@@ -334,7 +334,7 @@ mod tests {
             let began = Instant::now();
             site.child.stop();
             for one in running {
-                assert_eq!(one.join().unwrap(), "WSGI0321");
+                assert_eq!(one.join().unwrap(), "WSGI0361");
             }
             assert!(began.elapsed() < Duration::from_secs(2));
         });

@@ -35,8 +35,10 @@ use crate::wire::control::GroupSettings;
 /// Daemon mode, while a configuration serves.
 static PARENT: Mutex<Option<Parent>> = Mutex::new(None);
 
-/// A supervisor that lived shorter is not started again at once.
+/// A supervisor that lived shorter died young.
 const SHORT_LIFE: Duration = Duration::from_secs(5);
+/// After so many in a row that died young, the next is not started at once.
+const YOUNG_DEATHS: u32 = 3;
 
 struct Parent {
     /// This process: a forked one has nothing to end.
@@ -49,6 +51,7 @@ struct Parent {
     executables: Executables,
     supervisor: Option<Supervisor>,
     started: Instant,
+    young_deaths: u32,
 }
 
 /// A group with its sockets.
@@ -106,7 +109,7 @@ pub(super) fn inherited() -> Option<Arc<Groups>> {
     groups.filter(|groups| !groups.list.is_empty())
 }
 
-/// Every few seconds: a supervisor that could not be started, or lived short, is started.
+/// Every few seconds: a supervisor that could not be started, or died young too often, is started.
 pub(crate) fn monitor() {
     if locked().as_ref().is_some_and(|parent| parent.supervisor.is_none() && !parent.groups.is_empty()) {
         configure();
@@ -124,9 +127,10 @@ fn supervisor_ended() {
             "mod_wsgi-supervisor has ended unasked; its daemon processes finish what they have, new ones follow"
         ),
     );
-    let lived = parent.started.elapsed();
+    parent.young_deaths = if parent.started.elapsed() < SHORT_LIFE { parent.young_deaths + 1 } else { 0 };
+    let again = parent.young_deaths < YOUNG_DEATHS;
     drop(guard);
-    if lived >= SHORT_LIFE {
+    if again {
         configure();
     }
 }
@@ -231,6 +235,7 @@ fn build(startup: &Startup<'_>, memory: Memory) -> Result<Option<Parent>, String
         executables,
         supervisor,
         started: Instant::now(),
+        young_deaths: 0,
     }))
 }
 

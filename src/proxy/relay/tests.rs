@@ -153,7 +153,7 @@ fn an_answer_that_ends_early_is_cut_off() {
     assert_eq!((client.logged(), client.got.last().unwrap().as_str()), (vec!["WSGI0119"], "cut"));
     let mut client = Scripted::default();
     assert_eq!(answered(&mut client, &[head().0, b"junk and more".to_vec()].concat()), "Done");
-    assert_eq!((client.logged(), client.got.last().unwrap().as_str()), (vec!["WSGI0322"], "cut"));
+    assert_eq!((client.logged(), client.got.last().unwrap().as_str()), (vec!["WSGI0362"], "cut"));
 }
 
 #[test]
