@@ -60,6 +60,7 @@ mod module {
                 "{include}/httpd.h is not there: install httpd's development files (Debian: apache2-dev)."
             ));
         }
+        println!("cargo:rustc-env=WSGI_LIBEXECDIR={}", ask("LIBEXECDIR")?);
         let mut flags = vec![format!("-I{include}")];
         flags.extend(apr.split_whitespace().chain(apu.split_whitespace()).map(str::to_owned));
         Ok(Httpd { flags })
@@ -94,7 +95,7 @@ mod module {
             .header("apache-headers/wrapper.h")
             .clang_args(&httpd.flags)
             .allowlist_function("(ap|apr|wsgi_shim)_.*")
-            .allowlist_type("(ap|apr|module|request_rec|server_rec|conn_rec|process_rec|cmd|command).*")
+            .allowlist_type("(ap|apr|module|request_rec|server_rec|conn_rec|process_rec|cmd|command|unixd_config_rec).*")
             .allowlist_var("(ap_|apr_|AP_|APR_|APLOG_|MODULE_MAGIC|M_|HTTP_|OK|DECLINED|DONE|OR_|RSRC_CONF|ACCESS_CONF|EXEC_ON_READ|OPT_|REQUEST_|NOT_IN_|GLOBAL_ONLY|core_module).*")
             .default_enum_style(bindgen::EnumVariation::Consts)
             .prepend_enum_name(false)

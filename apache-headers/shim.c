@@ -5,6 +5,7 @@
 
 #include "http_config.h"
 #include "http_protocol.h"
+#include "unixd.h"
 #include "util_filter.h"
 
 #define SIZE(type) { #type, sizeof(type) }
@@ -26,6 +27,7 @@ static const wsgi_shim_fact facts[] = {
     FIELD(request_rec, request_time),
     FIELD(request_rec, status_line),
     FIELD(request_rec, status),
+    FIELD(request_rec, method_number),
     FIELD(request_rec, method),
     FIELD(request_rec, expecting_100),
     FIELD(request_rec, headers_in),
@@ -53,6 +55,7 @@ static const wsgi_shim_fact facts[] = {
     FIELD(request_rec, finfo),
     FIELD(request_rec, useragent_ip),
     SIZE(conn_rec),
+    FIELD(conn_rec, master),
     FIELD(conn_rec, client_addr),
     FIELD(conn_rec, local_addr),
     FIELD(conn_rec, local_ip),
@@ -61,11 +64,22 @@ static const wsgi_shim_fact facts[] = {
     FIELD(conn_rec, keepalive),
     FIELD(conn_rec, log_id),
     SIZE(server_rec),
+    FIELD(server_rec, process),
+    FIELD(server_rec, error_log),
+    FIELD(server_rec, timeout),
     FIELD(server_rec, module_config),
     FIELD(server_rec, next),
     FIELD(server_rec, is_virtual),
     FIELD(server_rec, server_admin),
     FIELD(server_rec, server_hostname),
+    FIELD(process_rec, pool),
+    FIELD(unixd_config_rec, user_id),
+    FIELD(unixd_config_rec, group_id),
+    FIELD(ap_unixd_mpm_retained_data, restart_pending),
+    FIELD(ap_unixd_mpm_retained_data, is_ungraceful),
+    FIELD(ap_unixd_mpm_retained_data, was_graceful),
+    SIZE(apr_proc_t),
+    FIELD(apr_proc_t, pid),
     SIZE(cmd_parms),
     FIELD(cmd_parms, limited),
     FIELD(cmd_parms, directive),

@@ -7,17 +7,21 @@
 //! | [`config`] | directive table, what was typed, merge rules | no |
 //! | [`wsgi`] | environ rules, status and header checks, path splitting | no |
 //! | [`wire`] | frames of requests, messages about processes | no |
+//! | [`board`] | counts of requests in flight, in memory that children share | no |
 //! | [`supervise`] | lives of workers and groups as state machines | no |
 //! | [`os`] | channels, processes, signals, log pipes of Linux | yes |
 //! | `bindings` | bindgen's output, the C shim, layout checks | yes |
 //! | `apache` | panic boundary, pool, request, brigade, server, log, command | yes |
 //! | `python` | runtime, interpreters, thread states, objects, streams | yes |
 //! | `application` | loads scripts, builds environ, calls, iterates, reports; talks to a `Host` | no |
+//! | `front` | what both modes do to a request: map, admit, name groups, describe it | no |
 //! | `worker` | a daemon process: serves requests that come as frames, with a `Host` over them | no |
 //! | `embedded` | `Host` over a live request in an httpd child | no |
+//! | `proxy` | daemon mode in httpd: the parent starts it, children send requests to workers | no |
 //! | [`supervisor`] | the process that starts, watches, replaces and ends daemon workers | no |
 //! | `hooks` | thin: adopt the C arguments, delegate, answer | record only |
 
+pub mod board;
 pub mod config;
 pub mod os;
 pub mod supervise;
@@ -34,7 +38,11 @@ mod bindings;
 #[cfg(feature = "module")]
 mod embedded;
 #[cfg(feature = "module")]
+mod front;
+#[cfg(feature = "module")]
 mod hooks;
+#[cfg(feature = "module")]
+mod proxy;
 #[cfg(feature = "module")]
 mod python;
 #[cfg(feature = "module")]

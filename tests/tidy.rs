@@ -24,8 +24,9 @@ const ROOMS: &[(&str, &[&str], Unsafe)] = &[
     ("os", &[], Unsafe::Here),
     // Work.
     ("application", &["python", "wsgi", "config"], Unsafe::Never),
-    ("embedded", &["apache", "application", "python", "wsgi", "config"], Unsafe::Never),
-    ("proxy", &["apache", "os", "wire", "board", "wsgi", "config"], Unsafe::Never),
+    ("front", &["apache", "wsgi", "config"], Unsafe::Never),
+    ("embedded", &["front", "apache", "application", "python", "wsgi", "config"], Unsafe::Never),
+    ("proxy", &["front", "apache", "os", "wire", "board", "wsgi", "config"], Unsafe::Never),
     ("worker", &["application", "python", "os", "supervise", "wire", "board", "wsgi", "config"], Unsafe::Never),
     ("supervisor", &["os", "supervise", "wire", "board", "config"], Unsafe::Never),
     ("access", &["apache", "application", "python", "wsgi", "config"], Unsafe::Never),

@@ -10,6 +10,7 @@ use super::boundary::{Answer, Broken, Started, attempt, boundary, watch_panics};
 use super::entry::{ByType, by_type};
 use super::log;
 use super::pool::Pool;
+use super::process;
 use super::request::Request;
 use super::server::Server;
 use crate::bindings as raw;
@@ -80,6 +81,8 @@ pub(crate) struct Pools<'c> {
 /// What a start-up hook gets.
 pub(crate) struct Startup<'c> {
     pub(crate) pools: Pools<'c>,
+    /// The main server; virtual hosts are behind it.
+    pub(crate) server: Server<'c>,
 }
 
 macro_rules! request_hooks {
@@ -170,8 +173,9 @@ pub(crate) fn post_config<F: Fn(&Startup<'_>) -> Started + ByType>(_f: F, place:
             let f = unsafe { by_type::<F>() };
             let (Some(config), Some(server)) = (config, server) else { return Started::Refused };
             log::remember_main(server);
+            process::remember_pools(server, config);
             config.on_cleanup(log::forget_main);
-            f(&Startup { pools: Pools { config } })
+            f(&Startup { pools: Pools { config }, server })
         })
         .into_raw()
     }
@@ -202,4 +206,55 @@ pub(crate) fn child_init<F: Fn(Pool<'_>, &Server<'_>) + ByType>(_f: F, place: Pl
     }
     // SAFETY: httpd copies all but the lists of names, which are static (`Place`).
     unsafe { raw::ap_hook_child_init(Some(on_child_init::<F>), place.after, place.before, place.order) };
+}
+
+/// With the configuration read, before logs are open: the last word on whether its parts fit together. In the parent, for both readings at
+/// start, at each restart, and for `-t`.
+pub(crate) fn check_config<F: Fn(&Server<'_>) -> Started + ByType>(_f: F, place: Place) {
+    unsafe extern "C" fn on_check_config<F: Fn(&Server<'_>) -> Started + ByType>(
+        _config: *mut raw::apr_pool_t,
+        _log: *mut raw::apr_pool_t,
+        _temp: *mut raw::apr_pool_t,
+        server: *mut raw::server_rec,
+    ) -> c_int {
+        boundary("check_config", || {
+            // SAFETY: a value of `F` was given to register this.
+            let f = unsafe { by_type::<F>() };
+            // SAFETY: httpd lends the main server for the call.
+            unsafe { Server::from_raw(server) }.map_or(Started::Refused, |server| f(&server))
+        })
+        .into_raw()
+    }
+    // SAFETY: httpd copies all but the lists of names, which are static (`Place`).
+    unsafe { raw::ap_hook_check_config(Some(on_check_config::<F>), place.after, place.before, place.order) };
+}
+
+/// A child is told to end: with its requests finished (`true`), or at once. On a thread of the MPM's, requests being served.
+pub(crate) fn child_stopping<F: Fn(bool) + ByType>(_f: F, place: Place) {
+    unsafe extern "C" fn on_child_stopping<F: Fn(bool) + ByType>(_child: *mut raw::apr_pool_t, graceful: c_int) {
+        boundary("child_stopping", || {
+            // SAFETY: a value of `F` was given to register this.
+            let f = unsafe { by_type::<F>() };
+            f(graceful != 0);
+        });
+    }
+    // SAFETY: httpd copies all but the lists of names, which are static (`Place`).
+    unsafe { raw::ap_hook_child_stopping(Some(on_child_stopping::<F>), place.after, place.before, place.order) };
+}
+
+/// Every ten seconds or so while the parent serves, on its only thread.
+pub(crate) fn monitor<F: Fn() + ByType>(_f: F, place: Place) {
+    unsafe extern "C" fn on_monitor<F: Fn() + ByType>(
+        _pool: *mut raw::apr_pool_t,
+        _server: *mut raw::server_rec,
+    ) -> c_int {
+        boundary("monitor", || {
+            // SAFETY: a value of `F` was given to register this.
+            let f = unsafe { by_type::<F>() };
+            f();
+        });
+        raw::DECLINED
+    }
+    // SAFETY: httpd copies all but the lists of names, which are static (`Place`).
+    unsafe { raw::ap_hook_monitor(Some(on_monitor::<F>), place.after, place.before, place.order) };
 }

@@ -18,6 +18,7 @@ use crate::bindings as raw;
 #[repr(i32)]
 pub(crate) enum Level {
     Emerg = raw::APLOG_EMERG as c_int,
+    Alert = raw::APLOG_ALERT as c_int,
     Crit = raw::APLOG_CRIT as c_int,
     Err = raw::APLOG_ERR as c_int,
     Warning = raw::APLOG_WARNING as c_int,
@@ -75,6 +76,11 @@ pub(crate) fn log_startup(level: Level, text: fmt::Arguments<'_>) {
 fn main() -> Target {
     let server = MAIN.load(Ordering::Acquire);
     if server.is_null() { Target::Startup } else { Target::Server(server) }
+}
+
+/// The level from which on our records are shown in this server's log.
+pub(super) fn server_level(server: Server<'_>) -> c_int {
+    httpd::configured_level(Target::Server(server.as_raw()))
 }
 
 /// # Safety

@@ -2,7 +2,9 @@
 
 use std::ffi::{CStr, c_int};
 use std::marker::PhantomData;
+use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
+use std::time::Duration;
 
 use super::config_record::{Typed, slot};
 use super::pool::{InnerNul, Pool, bytes};
@@ -83,6 +85,47 @@ impl<'s> Server<'s> {
         Some(unsafe { found.as_ref() })
     }
 
+    /// Is this the same server as `other`? By its address, which children have from the parent.
+    pub(crate) fn address(&self) -> usize {
+        self.raw.as_ptr().addr()
+    }
+
+    /// `Timeout`.
+    pub(crate) fn timeout(&self) -> Duration {
+        // SAFETY: field invariant: a live server; a plain field read.
+        let microseconds = unsafe { (*self.as_raw()).timeout };
+        Duration::from_micros(u64::try_from(microseconds).unwrap_or(0))
+    }
+
+    /// The open error log: a file, or the way to a program; `None` where records go to syslog.
+    pub(crate) fn error_log(&self) -> Option<BorrowedFd<'s>> {
+        // SAFETY: field invariant: a live server; a plain field read.
+        let log = unsafe { (*self.as_raw()).error_log };
+        if log.is_null() {
+            return None;
+        }
+        let mut descriptor: c_int = -1;
+        // SAFETY: httpd's open file, and a place for one number.
+        let status = unsafe { raw::apr_os_file_get(&raw mut descriptor, log) };
+        // SAFETY: httpd keeps its logs open as long as the configuration, so as long as this server.
+        (status == 0 && descriptor >= 0).then(|| unsafe { BorrowedFd::borrow_raw(descriptor) })
+    }
+
+    /// The level from which on this module's records are shown here, as httpd counts: 3 error .. 7 debug, 8 trace1.
+    pub(crate) fn log_level(&self) -> u8 {
+        u8::try_from(super::log::server_level(*self)).unwrap_or(0)
+    }
+
+    /// The pool that lives as long as the parent, over all restarts.
+    pub(super) fn process_pool(&self) -> Option<Pool<'s>> {
+        // SAFETY: field invariant: a live server; a plain field read.
+        let process = unsafe { (*self.as_raw()).process };
+        // SAFETY: httpd's record of the process, which lives as long as that; a plain field read.
+        let pool = unsafe { (*process).pool };
+        // SAFETY: it lives longer than any server, and start-up hooks run on the parent's only thread.
+        unsafe { Pool::from_raw(pool) }
+    }
+
     /// The `Server` header's text, as `ServerTokens` allows.
     pub(crate) fn banner(&self) -> &'s [u8] {
         // SAFETY: may be called at any time.
@@ -145,6 +188,11 @@ pub(crate) fn is_single_process() -> bool {
 /// How many children at once the MPM may have; `None` where it does not say, as before the configuration is read.
 pub(crate) fn max_daemons() -> Option<u32> {
     query(raw::AP_MPMQ_MAX_DAEMONS).and_then(|count| u32::try_from(count).ok())
+}
+
+/// How many children may live at once, those that are still ending counted.
+pub(crate) fn child_limit() -> Option<u32> {
+    query(raw::AP_MPMQ_HARD_LIMIT_DAEMONS).and_then(|count| u32::try_from(count).ok())
 }
 
 /// How many request threads a child has; 0 where the MPM has no threads.

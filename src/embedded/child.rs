@@ -9,11 +9,8 @@ use std::time::Duration;
 use crate::apache::{Level as LogLevel, Pool, Server, log_main, server};
 use crate::application::{Applications, Constants, Reload};
 use crate::config::{self, HashSeed, ImportOrigin, ImportScript, ProcessConfig, ServerConfig};
+use crate::front::{self, log_level};
 use crate::python::{Runtime, Settings, StartError};
-use crate::wsgi::Level;
-
-/// The mod_wsgi whose behaviour this module has: what applications find as `mod_wsgi.version`.
-const VERSION: [u32; 3] = [6, 1, 1];
 
 /// How long the end of a child waits for exit functions and threads of applications: mod_wsgi's default `shutdown-timeout`.
 const SHUTDOWN: Duration = Duration::from_secs(5);
@@ -123,22 +120,9 @@ impl Child {
             process_group: Vec::new(),
             processes,
             threads,
-            version: VERSION,
+            version: front::VERSION,
             log: |level, line| log_main(log_level(level), format_args!("{}", String::from_utf8_lossy(line))),
         }
-    }
-}
-
-/// httpd's name for a level.
-pub(super) fn log_level(level: Level) -> LogLevel {
-    match level {
-        Level::Crit => LogLevel::Crit,
-        Level::Error => LogLevel::Err,
-        Level::Warn => LogLevel::Warning,
-        Level::Notice => LogLevel::Notice,
-        Level::Info => LogLevel::Info,
-        Level::Debug => LogLevel::Debug,
-        Level::Trace1 => LogLevel::Trace1,
     }
 }
 

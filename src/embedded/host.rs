@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::os::fd::AsFd as _;
 
-use super::child::log_level;
 use crate::apache::{self, BodyError, Request};
+use crate::front::{log_level, put_head};
 use crate::wsgi::{Gone, Head, Host, InputError, Level, Then};
 
 /// A request that is being answered; on the MPM's thread that has it, or for moments on one of the application's.
@@ -36,20 +36,7 @@ impl Host for Live<'_, '_> {
     }
 
     fn head(&mut self, head: &Head) {
-        // Nothing of a `Head` holds a NUL.
-        let _ = self.request.set_status(head.code(), Some(head.status_line()));
-        for (name, value) in head.headers().iter() {
-            let _ = if name.eq_ignore_ascii_case(b"content-type") {
-                self.request.set_content_type(value)
-            } else if name.eq_ignore_ascii_case(b"content-length") {
-                self.request.headers_out_mut().set(name, value)
-            } else if name.eq_ignore_ascii_case(b"www-authenticate") {
-                // Kept where an error document replaces the response.
-                self.request.err_headers_out_mut().add(name, value)
-            } else {
-                self.request.headers_out_mut().add(name, value)
-            };
-        }
+        put_head(self.request, head);
     }
 
     fn send(&mut self, data: &[u8], then: Then) -> Result<(), Gone> {

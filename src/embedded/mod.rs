@@ -4,11 +4,8 @@
 //! request that needs it, or with the child where scripts are to be imported at its start.
 
 mod child;
-mod facts;
 mod host;
 mod serve;
-mod translate;
 
 pub(crate) use child::start;
-pub(crate) use serve::handle;
-pub(crate) use translate::translate;
+pub(crate) use serve::serve;

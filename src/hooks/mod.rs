@@ -6,25 +6,43 @@ mod commands;
 mod record;
 
 use crate::apache::hook::{self, Startup};
-use crate::apache::{Names, Place, Started, server};
-use crate::embedded;
+use crate::apache::{Answer, Names, Place, Pool, Request, Server, Started, server};
+use crate::{embedded, front, proxy};
 
 static ALIAS: Names<1> = Names::new([c"mod_alias.c"]);
 static OTHER_MAPPERS: Names<2> = Names::new([c"mod_userdir.c", c"mod_vhost_alias.c"]);
 
 fn register() {
     hook::post_config(post_config, Place::MIDDLE);
-    hook::child_init(embedded::start, Place::MIDDLE);
+    hook::check_config(proxy::check, Place::MIDDLE);
+    hook::monitor(proxy::monitor, Place::MIDDLE);
+    hook::child_init(child_init, Place::MIDDLE);
+    hook::child_stopping(proxy::stopping, Place::MIDDLE);
     // An `Alias` beside a WSGI application mounted at the root keeps its URLs (reference 3.2).
-    hook::translate_name(embedded::translate, Place::MIDDLE.after(&ALIAS).before(&OTHER_MAPPERS));
-    hook::handler(embedded::handle, Place::MIDDLE);
+    hook::translate_name(front::translate, Place::MIDDLE.after(&ALIAS).before(&OTHER_MAPPERS));
+    hook::handler(handle, Place::MIDDLE);
+}
+
+/// Answers a request, here or in a daemon process.
+fn handle(request: &mut Request<'_>) -> Answer {
+    match front::admit(request) {
+        Ok(visit) if visit.process_group.is_empty() => embedded::serve(request, &visit),
+        Ok(visit) => proxy::serve(request, &visit),
+        Err(answer) => answer,
+    }
 }
 
 /// The parent, with the configuration read and logs open.
 fn post_config(startup: &Startup<'_>) -> Started {
     server::add_version_component(startup.pools.config, TOKEN);
     server::add_version_component(startup.pools.config, PYTHON_TOKEN);
-    Started::Ok
+    proxy::prepare(startup)
+}
+
+/// A child begins, before it serves.
+fn child_init(pool: Pool<'_>, main_server: &Server<'_>) {
+    proxy::start(pool, main_server);
+    embedded::start(pool, main_server);
 }
 
 /// What `ServerTokens Full` shows of us.

@@ -5,12 +5,15 @@
 //! One of the rooms that may hold `unsafe`; `nix`'s safe wrappers come first.
 
 pub mod channel;
+pub mod connect;
 pub mod epoll;
 pub mod forked;
 pub mod handlers;
 pub mod identity;
 pub mod limits;
+pub mod listen;
 pub mod logpipe;
+pub mod memory;
 pub mod pidfd;
 pub mod poll;
 pub mod signals;

@@ -1,6 +1,7 @@
 //! Who is at both ends: addresses, ports, names, and whether the client is still there.
 
 use std::ffi::c_char;
+use std::time::Duration;
 
 use super::{Request, field, text};
 use crate::apache::pool::bytes;
@@ -84,6 +85,38 @@ impl Request<'_> {
         connection_field!(self.aborted) != 0
     }
 
+    /// Lets writes to the client wait no longer than this, until the answer is given back to `restore_client_timeout`. `None`: nothing was
+    /// changed, as for a stream of HTTP/2, whose connection belongs to others too.
+    pub(crate) fn limit_client_timeout(&mut self, limit: Duration) -> Option<ClientTimeout> {
+        let connection = self.connection();
+        if !connection_field!(self.master).is_null() {
+            return None;
+        }
+        // SAFETY: a live connection of this thread.
+        let socket = unsafe { raw::ap_get_conn_socket(connection) };
+        if socket.is_null() {
+            return None;
+        }
+        let mut before = 0;
+        // SAFETY: the connection's own socket, and a place for one number.
+        if unsafe { raw::apr_socket_timeout_get(socket, &raw mut before) } != 0 {
+            return None;
+        }
+        let limit = raw::apr_interval_time_t::try_from(limit.as_micros()).unwrap_or(raw::apr_interval_time_t::MAX);
+        // SAFETY: the connection's own socket.
+        (unsafe { raw::apr_socket_timeout_set(socket, limit) } == 0).then_some(ClientTimeout(before))
+    }
+
+    /// As it was before `limit_client_timeout`.
+    pub(crate) fn restore_client_timeout(&mut self, before: ClientTimeout) {
+        // SAFETY: a live connection of this thread.
+        let socket = unsafe { raw::ap_get_conn_socket(self.connection()) };
+        if !socket.is_null() {
+            // SAFETY: the connection's own socket.
+            unsafe { raw::apr_socket_timeout_set(socket, before.0) };
+        }
+    }
+
     /// The connection ends with this response.
     pub(crate) fn close_connection(&mut self) {
         // SAFETY: a live request has a live connection of this thread.
@@ -99,6 +132,10 @@ impl Request<'_> {
         connection_field!(self.bucket_alloc)
     }
 }
+
+/// The timeout that a client's connection had.
+#[derive(Debug)]
+pub(crate) struct ClientTimeout(raw::apr_interval_time_t);
 
 fn port_of(address: *const raw::apr_sockaddr_t) -> Option<u16> {
     if address.is_null() {

@@ -24,6 +24,7 @@ use super::server::Server;
 use super::table::{Table, TableMut};
 use crate::bindings as raw;
 
+pub(crate) use connection::ClientTimeout;
 pub(crate) use input::BodyError;
 pub(crate) use mapping::{FileKind, PathInfo};
 pub(crate) use output::Then;

@@ -18,6 +18,8 @@ pub(crate) struct ClientGone;
 /// What goes behind the bytes of `Output::send_borrowed`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Then {
+    /// More will come soon: httpd may keep them until then.
+    More,
     /// httpd writes them out now.
     Flush,
     /// The response is complete.
@@ -112,10 +114,21 @@ impl Output<'_, '_> {
             self.append(bucket);
         }
         match then {
+            Then::More => {}
             Then::Flush => self.flush(),
             Then::End => self.end(),
         }
         self.pass()
+    }
+
+    /// Adds a copy of these bytes.
+    pub(crate) fn copy(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            // SAFETY: the connection's allocator; without a function to free them, APR copies the bytes.
+            let bucket =
+                unsafe { raw::apr_bucket_heap_create(bytes.as_ptr().cast(), bytes.len(), None, self.allocator()) };
+            self.append(bucket);
+        }
     }
 
     /// Adds `length` bytes of a regular file from `offset` on. The file is opened anew, so neither the caller's descriptor nor its position is

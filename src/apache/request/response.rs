@@ -1,5 +1,7 @@
 //! The head of the response. httpd writes it as the first of the body passes its filters, and changes nothing of it after that.
 
+use std::ffi::c_int;
+
 use super::{Request, field};
 use crate::apache::pool::InnerNul;
 use crate::apache::table::TableMut;
@@ -35,6 +37,31 @@ impl Request<'_> {
         let content_type = self.copied(content_type)?;
         // SAFETY: `lend` promised a live request; the text lives in its pool.
         unsafe { raw::ap_set_content_type(self.raw.as_ptr(), content_type) };
+        Ok(())
+    }
+
+    /// Answers as a GET of `path` here would, in place of this request, whatever its method was: the rest of its body is read and dropped.
+    /// Runs the other request's handler to its end.
+    ///
+    /// # Errors
+    /// A NUL inside; nothing is changed.
+    pub(crate) fn redirect_within(&mut self, path: &[u8]) -> Result<(), InnerNul> {
+        let path = self.copied(path)?;
+        let raw = self.raw.as_ptr();
+        // SAFETY: `lend` promised a live request. Whatever it answers, what is left of the body is not the next request's: httpd closes
+        // the connection then.
+        unsafe { raw::ap_discard_request_body(raw) };
+        let headers = field!(self.headers_in);
+        for name in [c"Content-Length", c"Transfer-Encoding"] {
+            // SAFETY: the live request's own table.
+            unsafe { raw::apr_table_unset(headers, name.as_ptr()) };
+        }
+        // SAFETY: as above; a plain field, and a constant text.
+        unsafe { (*raw).method = c"GET".as_ptr() };
+        // SAFETY: as above.
+        unsafe { (*raw).method_number = raw::M_GET as c_int };
+        // SAFETY: a live request that no part of a response was sent for, and a text in its pool.
+        unsafe { raw::ap_internal_redirect_handler(path, raw) };
         Ok(())
     }
 

@@ -74,19 +74,31 @@ pub(super) fn admission<'a>(request: &'a Request<'_>, mapped_by_alias: bool, chu
 
 /// Names that were resolved before environ is made.
 pub(super) struct Resolved<'a> {
+    pub(super) process_group: &'a [u8],
     pub(super) application_group: &'a [u8],
     pub(super) callable_object: &'a [u8],
 }
 
-/// Shows everything that environ is made of to `work`.
+/// A path as a process sees it whose `/` is `root`; `None` for what is not below that.
+pub(crate) fn seen_from<'p>(root: &[u8], path: &'p [u8]) -> Option<&'p [u8]> {
+    let root = root.strip_suffix(b"/").unwrap_or(root);
+    path.strip_prefix(root).filter(|rest| rest.starts_with(b"/"))
+}
+
+/// Shows everything that environ is made of to `work`. `root`: what is `/` for the application's process, if that is another.
 pub(super) fn with_facts<R>(
     request: &Request<'_>,
     resolved: &Resolved<'_>,
+    root: Option<&[u8]>,
     work: impl FnOnce(&RequestFacts<'_>) -> R,
 ) -> R {
     let (headers, subprocess_env) = (Walk(request.headers_in()), Walk(request.environment()));
     let server = request.server();
     let previous = request.previous();
+    let seen = |path| match root {
+        Some(root) => seen_from(root, path).unwrap_or_default(),
+        None => path,
+    };
     work(&RequestFacts {
         method: request.method(),
         uri: request.uri(),
@@ -94,7 +106,7 @@ pub(super) fn with_facts<R>(
         protocol: request.protocol(),
         args: request.query(),
         path_info: path_info(request),
-        filename: request.filename().unwrap_or_default(),
+        filename: seen(request.filename().unwrap_or_default()),
         scheme: request.scheme(),
         server_name: request.server_name_for_url(),
         server_port: request.server_port(),
@@ -103,7 +115,7 @@ pub(super) fn with_facts<R>(
         remote_port: request.client_port().unwrap_or(0),
         server_software: server.banner(),
         server_admin: server.admin(),
-        document_root: request.document_root(),
+        document_root: seen(request.document_root()),
         context_prefix: request.context_prefix(),
         context_document_root: request.context_document_root(),
         user: request.user(),
@@ -116,7 +128,7 @@ pub(super) fn with_facts<R>(
         included: request.is_included(),
         handler: request.handler().unwrap_or_default(),
         handler_script: b"",
-        process_group: b"",
+        process_group: resolved.process_group,
         application_group: resolved.application_group,
         callable_object: resolved.callable_object,
         request_id: request.log_id(),
@@ -131,4 +143,23 @@ pub(super) fn with_facts<R>(
 
 fn path_info<'a>(request: &'a Request<'_>) -> &'a [u8] {
     request.path_info().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::seen_from;
+
+    #[test]
+    fn paths_are_seen_from_the_root_of_the_process() {
+        for (root, path, seen) in [
+            ("/jail", "/jail/srv/app.wsgi", Some("/srv/app.wsgi")),
+            ("/jail/", "/jail/srv/app.wsgi", Some("/srv/app.wsgi")),
+            ("/jail", "/jailer/app.wsgi", None),
+            ("/jail", "/jail", None),
+            ("/jail", "/srv/app.wsgi", None),
+            ("/", "/srv/app.wsgi", Some("/srv/app.wsgi")),
+        ] {
+            assert_eq!(seen_from(root.as_bytes(), path.as_bytes()), seen.map(str::as_bytes), "{root} {path}");
+        }
+    }
 }

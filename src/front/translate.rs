@@ -10,6 +10,7 @@ const HANDLER: &[u8] = b"wsgi-script";
 /// What the alias that mapped a request says about it; kept with the request.
 #[derive(Clone, Default)]
 pub(super) struct Mapped {
+    pub(super) process_group: Option<Vec<u8>>,
     pub(super) application_group: Option<Vec<u8>>,
     pub(super) callable_object: Option<Vec<u8>>,
     pub(super) pass_authorization: Option<bool>,
@@ -33,6 +34,7 @@ pub(crate) fn translate(request: &mut Request<'_>) -> Answer {
         return Answer::status(404);
     }
     request.keep(Mapped {
+        process_group: alias.process_group.clone(),
         application_group: alias.application_group.clone(),
         callable_object: alias.callable_object.clone(),
         pass_authorization: alias.pass_authorization,

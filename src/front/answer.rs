@@ -1,0 +1,35 @@
+//! From what an application says to what httpd knows: the head of its response, the levels of its log records.
+
+use crate::apache::{Level as LogLevel, Request};
+use crate::wsgi::{Head, Level};
+
+/// Makes this head the request's. Nothing is sent by it.
+pub(crate) fn put_head(request: &mut Request<'_>, head: &Head) {
+    // Nothing of a `Head` holds a NUL.
+    let _ = request.set_status(head.code(), Some(head.status_line()));
+    for (name, value) in head.headers().iter() {
+        let _ = if name.eq_ignore_ascii_case(b"content-type") {
+            request.set_content_type(value)
+        } else if name.eq_ignore_ascii_case(b"content-length") {
+            request.headers_out_mut().set(name, value)
+        } else if name.eq_ignore_ascii_case(b"www-authenticate") {
+            // Kept where an error document replaces the response.
+            request.err_headers_out_mut().add(name, value)
+        } else {
+            request.headers_out_mut().add(name, value)
+        };
+    }
+}
+
+/// httpd's name for a level.
+pub(crate) fn log_level(level: Level) -> LogLevel {
+    match level {
+        Level::Crit => LogLevel::Crit,
+        Level::Error => LogLevel::Err,
+        Level::Warn => LogLevel::Warning,
+        Level::Notice => LogLevel::Notice,
+        Level::Info => LogLevel::Info,
+        Level::Debug => LogLevel::Debug,
+        Level::Trace1 => LogLevel::Trace1,
+    }
+}

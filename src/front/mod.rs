@@ -1,0 +1,18 @@
+//! What both modes do to a request before somebody runs it: from URL to script, who is admitted, which groups are meant, what
+//! environ says; and how the head of an answer becomes httpd's.
+//!
+//! Called by `hooks` on the MPM's threads of a child. `embedded` and `proxy` get what came out, a [`Visit`], and run the application,
+//! here or in a daemon process. Nothing here starts Python or talks to another process.
+
+mod admit;
+mod answer;
+mod facts;
+mod translate;
+
+pub(crate) use admit::{Visit, admit};
+pub(crate) use answer::{log_level, put_head};
+pub(crate) use facts::seen_from;
+pub(crate) use translate::translate;
+
+/// The mod_wsgi whose behaviour this module has: what applications find as `mod_wsgi.version`.
+pub(crate) const VERSION: [u32; 3] = [6, 1, 1];

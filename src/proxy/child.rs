@@ -1,0 +1,246 @@
+//! What a child of httpd has for all its requests: the groups, its row of counts, its connections.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::unistd::Pid;
+
+use super::connection::{Idle, Open};
+use super::group::{Group, Groups};
+use super::parent;
+use crate::apache::{Level, Pool, Server, log_main};
+use crate::board::{InFlight, Layout, Row};
+use crate::os::memory::{SharedWords, ring, sleep_on};
+
+/// This process, if it is a child.
+static CHILD: OnceLock<Child> = OnceLock::new();
+
+/// A child of httpd.
+pub(super) struct Child {
+    pub(super) groups: Arc<Groups>,
+    /// Idle connections, by column.
+    idle: Vec<Idle>,
+    pub(super) open: Arc<Open>,
+    counts: Counts,
+    stopping: AtomicBool,
+}
+
+/// Its part in the counts of requests in flight.
+struct Counts {
+    /// Where there was no row left for it; then it counts its own requests only.
+    own: Option<SharedWords>,
+    layout: Layout,
+    row: Row,
+}
+
+/// A child begins (`child_init`): on its main thread, before it serves.
+pub(crate) fn start(pool: Pool<'_>, _main: &Server<'_>) {
+    let Some(groups) = parent::inherited() else { return };
+    match Child::new(groups) {
+        Ok(child) => {
+            CHILD.get_or_init(|| child);
+            // The pool goes when the child has ended its requests and threads.
+            pool.on_cleanup(|| {
+                if let Some(child) = CHILD.get() {
+                    child.leave();
+                }
+            });
+        }
+        Err(error) => log_main(Level::Crit, format_args!("daemon mode can't begin in this process of httpd: {error}")),
+    }
+}
+
+/// The child is told to end (`child_stopping`). Where it is to end at once, nothing waits for a worker any more.
+pub(crate) fn stopping(graceful: bool) {
+    if let Some(child) = CHILD.get().filter(|_| !graceful) {
+        child.stop();
+    }
+}
+
+impl Child {
+    /// This process; nothing in the parent, and where there are no groups.
+    pub(super) fn this() -> Option<&'static Child> {
+        CHILD.get()
+    }
+
+    pub(super) fn new(groups: Arc<Groups>) -> std::io::Result<Child> {
+        let counts = Counts::new(&groups)?;
+        let idle = groups.list.iter().flat_map(|group| {
+            let most = usize::try_from(group.options.threads()).unwrap_or(usize::MAX).saturating_add(4);
+            group.sockets.iter().map(move |_| Idle::new(most))
+        });
+        Ok(Child { idle: idle.collect(), open: Arc::default(), counts, stopping: AtomicBool::new(false), groups })
+    }
+
+    /// The idle connections of a column.
+    pub(super) fn idle(&self, column: usize) -> Option<&Idle> {
+        self.idle.get(column)
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Counts a request at the least loaded process of a group that may have one more and is not passed over; given back with the answer.
+    pub(super) fn take<'c>(&'c self, group: &'c Group, pass_over: impl Fn(usize) -> bool) -> Option<Place<'c>> {
+        let column = self.board()?.take(self.counts.row, group.columns.clone(), group.limit(), pass_over)?;
+        Some(Place { child: self, group, column })
+    }
+
+    /// Waits until a place may be free at a process that is not passed over, or the time is over.
+    pub(super) fn wait_for_place(&self, group: &Group, within: Duration, pass_over: impl Fn(usize) -> bool) {
+        let Some(board) = self.board() else { return };
+        let (Some(bell), Some(waiting)) = (board.bell(group.number), board.waiting(group.number)) else { return };
+        let seen = bell.load(Ordering::SeqCst);
+        waiting.fetch_add(1, Ordering::SeqCst);
+        // A place that was given back before this process was counted did not ring.
+        let free = group.columns.clone().any(|column| !pass_over(column) && board.load(column) < group.limit());
+        if !free && !self.is_stopping() {
+            sleep_on(bell, seen, within);
+        }
+        waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Ends all waits, those to come too.
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        self.open.end();
+        for group in &self.groups.list {
+            self.ring(group, i32::MAX);
+        }
+    }
+
+    fn leave(&self) {
+        for idle in &self.idle {
+            idle.clear();
+        }
+        if let Some(board) = self.board() {
+            board.release(self.counts.row);
+        }
+    }
+
+    pub(super) fn board(&self) -> Option<InFlight<'_>> {
+        let words = self.counts.own.as_ref().unwrap_or(&self.groups.shared);
+        InFlight::new(self.counts.layout, words.words())
+    }
+
+    fn ring(&self, group: &Group, sleepers: i32) {
+        if let Some(bell) = self.board().and_then(|board| board.bell(group.number)) {
+            bell.fetch_add(1, Ordering::SeqCst);
+            ring(bell, sleepers);
+        }
+    }
+}
+
+impl Counts {
+    fn new(groups: &Groups) -> std::io::Result<Counts> {
+        let pid = std::process::id();
+        let shared = InFlight::new(groups.layout, groups.shared.words()).and_then(|board| board.claim(pid, is_alive));
+        if let Some(row) = shared {
+            return Ok(Counts { own: None, layout: groups.layout, row });
+        }
+        let layout = groups.layout.of_one_row();
+        let own = SharedWords::new(layout.words())?;
+        let row = InFlight::new(layout, own.words()).and_then(|board| board.claim(pid, is_alive));
+        let row = row.ok_or(std::io::ErrorKind::OutOfMemory)?;
+        log_main(
+            Level::Warning,
+            format_args!(
+                "more processes of httpd than counted on: process {pid} can't see how many requests the others have at the daemon \
+                 process groups"
+            ),
+        );
+        Ok(Counts { own: Some(own), layout, row })
+    }
+}
+
+/// Is there such a process?
+fn is_alive(pid: u32) -> bool {
+    i32::try_from(pid).is_ok_and(|pid| nix::sys::signal::kill(Pid::from_raw(pid), None) != Err(Errno::ESRCH))
+}
+
+/// A request that counts at a process. Dropped when the process has it no more.
+pub(super) struct Place<'c> {
+    child: &'c Child,
+    group: &'c Group,
+    pub(super) column: usize,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let Some(board) = self.child.board() else { return };
+        board.give_back(self.child.counts.row, self.column);
+        let anybody = board.waiting(self.group.number).is_some_and(|waiting| waiting.load(Ordering::SeqCst) > 0);
+        if anybody {
+            self.child.ring(self.group, 1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::config::DaemonOptions;
+    use crate::proxy::testing;
+
+    fn child(threads: u32, queue: bool) -> Child {
+        let options = DaemonOptions {
+            threads: Some(threads),
+            queue_timeout: queue.then_some(Duration::from_secs(9)),
+            ..DaemonOptions::default()
+        };
+        Child::new(Arc::new(testing::groups(vec![("one", options, Default::default())]))).unwrap()
+    }
+
+    #[test]
+    fn a_process_has_its_threads_and_a_little_more() {
+        for (queue, limit) in [(true, 1), (false, 3)] {
+            let child = child(1, queue);
+            let group = &child.groups.list[0];
+            let places: Vec<_> = std::iter::from_fn(|| child.take(group, |_| false)).collect();
+            assert_eq!(places.len(), limit);
+            drop(places);
+            assert!(child.take(group, |_| false).is_some());
+        }
+    }
+
+    #[test]
+    fn a_waiter_wakes_when_a_place_is_free_and_when_the_child_stops() {
+        let child = child(1, true);
+        let group = &child.groups.list[0];
+        let began = Instant::now();
+        let place = child.take(group, |_| false).unwrap();
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                loop {
+                    match child.take(group, |_| false) {
+                        Some(place) => return place,
+                        None => child.wait_for_place(group, Duration::from_secs(60), |_| false),
+                    }
+                }
+            });
+            std::thread::sleep(Duration::from_millis(20));
+            drop(place);
+            let place = waiter.join().unwrap();
+            scope.spawn(|| child.wait_for_place(group, Duration::from_secs(60), |_| false));
+            std::thread::sleep(Duration::from_millis(20));
+            child.stop();
+            drop(place);
+        });
+        assert!(began.elapsed() < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn a_child_without_a_row_counts_for_itself() {
+        let mut groups = testing::groups(vec![("one", DaemonOptions::default(), Default::default())]);
+        groups.layout = Layout::new(1, 1, 0);
+        let child = Child::new(Arc::new(groups)).unwrap();
+        let group = &child.groups.list[0];
+        let place = child.take(group, |_| false).unwrap();
+        assert_eq!(child.board().unwrap().load(place.column), 1);
+    }
+}

@@ -1,0 +1,140 @@
+//! The client's side of a request in daemon mode, as a trait, so that the relay can be tested without httpd; and httpd's request as one.
+
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use crate::apache::{self, BodyError, ClientTimeout, Level as LogLevel, Request};
+use crate::front::put_head;
+use crate::wsgi::{Gone, Head, InputError};
+
+/// What follows the bytes of one [`Client::send`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Then {
+    /// Soon more.
+    More,
+    /// Nothing for a while: what is there is written out.
+    Flush,
+    /// Nothing: the response is complete.
+    End,
+}
+
+/// The client of one request.
+pub(super) trait Client {
+    /// Reads some of the body; 0 is the end. An empty buffer only asks for the body (`100 Continue`).
+    ///
+    /// # Errors
+    /// [`InputError`]; again for every later call.
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, InputError>;
+
+    /// Sets status and headers. Nothing is sent by it.
+    fn head(&mut self, head: &Head);
+
+    /// Sets those headers that stay where httpd answers in place of the application.
+    fn keep_of(&mut self, head: &Head);
+
+    /// Takes a copy of bytes that go out with the next [`Client::send`].
+    fn collect(&mut self, bytes: &[u8]);
+
+    /// Takes a part of a regular file that goes out with the next [`Client::send`].
+    ///
+    /// # Errors
+    /// It can't be sent, in words.
+    fn file(&mut self, file: OwnedFd, offset: u64, length: u64) -> Result<(), String>;
+
+    /// Passes on what was collected, and then these bytes.
+    ///
+    /// # Errors
+    /// [`Gone`]: nobody listens any more.
+    fn send(&mut self, bytes: &[u8], then: Then) -> Result<(), Gone>;
+
+    /// Ends a response that is not whole, so that the client sees it.
+    fn cut_off(&mut self);
+
+    /// A record for the request's log.
+    fn log(&mut self, level: LogLevel, line: &str);
+}
+
+/// A live request; on the MPM's thread that has it.
+pub(super) struct Live<'a, 'r> {
+    request: &'a mut Request<'r>,
+    sendfile: bool,
+    /// To be given back.
+    timeout: Option<ClientTimeout>,
+}
+
+impl<'a, 'r> Live<'a, 'r> {
+    /// `timeout`: the longest that a write to the client may wait; nothing leaves the connection's own.
+    pub(super) fn new(
+        request: &'a mut Request<'r>,
+        sendfile: bool,
+        timeout: Option<std::time::Duration>,
+    ) -> Live<'a, 'r> {
+        let timeout = timeout.and_then(|limit| request.limit_client_timeout(limit));
+        Live { request, sendfile, timeout }
+    }
+}
+
+impl Drop for Live<'_, '_> {
+    fn drop(&mut self) {
+        if let Some(before) = self.timeout.take() {
+            self.request.restore_client_timeout(before);
+        }
+    }
+}
+
+impl Client for Live<'_, '_> {
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, InputError> {
+        let read = self.request.read_body(buffer);
+        if read.is_err() {
+            // What is left of the body would be taken for the next request.
+            self.request.close_connection();
+        }
+        read.map_err(|error| match error {
+            BodyError::TooLarge => InputError::TooLarge,
+            BodyError::Timeout => InputError::Timeout,
+            BodyError::ClientGone => InputError::ClientGone,
+            BodyError::Other { text, .. } => InputError::Failed(text),
+        })
+    }
+
+    fn head(&mut self, head: &Head) {
+        put_head(self.request, head);
+    }
+
+    fn keep_of(&mut self, head: &Head) {
+        for (name, value) in head.headers().iter() {
+            if name.eq_ignore_ascii_case(b"www-authenticate") || name.eq_ignore_ascii_case(b"set-cookie") {
+                // Nothing of a `Head` holds a NUL.
+                let _ = self.request.err_headers_out_mut().add(name, value);
+            }
+        }
+    }
+
+    fn collect(&mut self, bytes: &[u8]) {
+        self.request.output().copy(bytes);
+    }
+
+    fn file(&mut self, file: OwnedFd, offset: u64, length: u64) -> Result<(), String> {
+        if length == 0 {
+            return Ok(());
+        }
+        let sendfile = self.sendfile;
+        self.request.output().file(file.as_fd(), offset, length, sendfile).map_err(|error| error.to_string())
+    }
+
+    fn send(&mut self, bytes: &[u8], then: Then) -> Result<(), Gone> {
+        let then = match then {
+            Then::More => apache::Then::More,
+            Then::Flush => apache::Then::Flush,
+            Then::End => apache::Then::End,
+        };
+        self.request.output().send_borrowed(bytes, then).map_err(|_| Gone)
+    }
+
+    fn cut_off(&mut self) {
+        self.request.cut_off();
+    }
+
+    fn log(&mut self, level: LogLevel, line: &str) {
+        self.request.log(level, format_args!("{line}"));
+    }
+}

@@ -1,0 +1,222 @@
+//! A connection to a worker, and those that are kept between requests.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::os::connect::{Closer, Stream};
+use crate::os::poll;
+use crate::wire::{FrameError, FromChild, FromWorker, Hello, Reader};
+
+/// A connection that has greeted. One request at a time.
+#[derive(Debug)]
+pub(super) struct Connection {
+    stream: Stream,
+    reader: Reader,
+    /// Came along with bytes and belong to FILE frames, in order.
+    descriptors: VecDeque<OwnedFd>,
+    open: Arc<Open>,
+}
+
+/// Why no more comes on a connection.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Broken {
+    /// Nothing came, or could be sent, within the limit.
+    #[error("it was silent for too long")]
+    Timeout,
+    /// The process closed it, having read everything.
+    #[error("the process ended")]
+    Closed,
+    /// The process closed it and has not read all that was sent.
+    #[error("the process ended")]
+    Unread,
+    #[error(transparent)]
+    System(io::Error),
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+}
+
+impl From<io::Error> for Broken {
+    fn from(error: io::Error) -> Broken {
+        match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Broken::Timeout,
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Broken::Unread,
+            io::ErrorKind::UnexpectedEof => Broken::Closed,
+            _ => Broken::System(error),
+        }
+    }
+}
+
+impl Connection {
+    /// Connects and greets; whether somebody is there shows later ([`Connection::is_accepted`]).
+    ///
+    /// # Errors
+    /// As `Stream::connect`.
+    pub(super) fn open(
+        path: &Path,
+        secret: [u8; 32],
+        header_line: usize,
+        limit: Duration,
+        open: &Arc<Open>,
+    ) -> io::Result<Connection> {
+        let mut stream = Stream::connect(path)?;
+        stream.limit(limit)?;
+        let mut hello = Vec::with_capacity(64);
+        FromChild::Hello(Hello { secret }).encode(&mut hello).map_err(io::Error::other)?;
+        stream.send(&hello)?;
+        open.note(stream.closer());
+        Ok(Connection {
+            stream,
+            reader: Reader::of_worker(header_line),
+            descriptors: VecDeque::new(),
+            open: Arc::clone(open),
+        })
+    }
+
+    /// Has the worker taken the greeting? Before that nobody knows of this connection.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(super) fn is_accepted(&self) -> io::Result<bool> {
+        self.stream.is_all_read()
+    }
+
+    /// Sends whole frames.
+    ///
+    /// # Errors
+    /// [`Broken::Unread`]: the worker is gone, or reads no more.
+    pub(super) fn send(&self, frames: &[u8]) -> Result<(), Broken> {
+        Ok(self.stream.send(frames)?)
+    }
+
+    /// Is the next frame here already?
+    pub(super) fn has_frame(&self) -> bool {
+        self.reader.lacks() == 0
+    }
+
+    /// Has nothing come since the last frame that was taken?
+    pub(super) fn is_empty(&self) -> bool {
+        !self.reader.has_partial() && self.descriptors.is_empty()
+    }
+
+    /// Will there be more within this time, or an end to see?
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(super) fn is_readable(&self, within: Duration) -> Result<bool, Broken> {
+        Ok(!poll::readable(&[self.stream.as_fd()], Some(within))?.is_empty())
+    }
+
+    /// The next frame; waits for it up to the limit.
+    ///
+    /// # Errors
+    /// [`Broken`]; the connection is of no more use.
+    pub(super) fn next(&mut self) -> Result<FromWorker<'_>, Broken> {
+        while self.reader.lacks() > 0 {
+            let got = self.stream.receive(self.reader.space(), &mut self.descriptors)?;
+            if got == 0 {
+                return Err(Broken::Closed);
+            }
+            self.reader.filled(got);
+        }
+        // There is one, so this is never "none".
+        self.reader.next_worker()?.ok_or(Broken::Closed)
+    }
+
+    /// The descriptor of a FILE frame.
+    pub(super) fn descriptor(&mut self) -> Option<OwnedFd> {
+        self.descriptors.pop_front()
+    }
+
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.open.forget(&self.stream);
+    }
+}
+
+/// All connections of a child, so that all waits can be ended at once.
+#[derive(Debug, Default)]
+pub(super) struct Open {
+    closers: Mutex<Closers>,
+}
+
+#[derive(Debug, Default)]
+struct Closers {
+    list: Vec<Closer>,
+    ended: bool,
+}
+
+impl Open {
+    fn note(&self, closer: Closer) {
+        let mut closers = self.closers();
+        if closers.ended {
+            closer.close();
+        }
+        closers.list.push(closer);
+    }
+
+    fn forget(&self, stream: &Stream) {
+        self.closers().list.retain(|closer| !closer.is_of(stream));
+    }
+
+    /// Ends all connections, those to come too.
+    pub(super) fn end(&self) {
+        let mut closers = self.closers();
+        closers.ended = true;
+        closers.list.iter().for_each(Closer::close);
+    }
+
+    fn closers(&self) -> MutexGuard<'_, Closers> {
+        self.closers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The idle connections to one process; the one used last is used next.
+#[derive(Debug)]
+pub(super) struct Idle {
+    connections: Mutex<Vec<Connection>>,
+    most: usize,
+}
+
+impl Idle {
+    /// Keeps at most so many.
+    pub(super) fn new(most: usize) -> Idle {
+        Idle { connections: Mutex::default(), most }
+    }
+
+    pub(super) fn take(&self) -> Option<Connection> {
+        self.connections().pop()
+    }
+
+    /// Keeps a connection whose request is over.
+    pub(super) fn keep(&self, connection: Connection) {
+        let mut connections = self.connections();
+        let surplus = if connections.len() < self.most && connection.is_empty() {
+            connections.push(connection);
+            None
+        } else {
+            Some(connection)
+        };
+        drop(connections);
+        // Closing takes another lock.
+        drop(surplus);
+    }
+
+    /// Closes them all: their process is ending.
+    pub(super) fn clear(&self) {
+        let all = std::mem::take(&mut *self.connections());
+        drop(all);
+    }
+
+    fn connections(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

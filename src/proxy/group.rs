@@ -1,0 +1,72 @@
+//! The daemon process groups as the parent made them; children have them by fork.
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::owner::Owner;
+use crate::board::Layout;
+use crate::config::DaemonOptions;
+use crate::os::memory::SharedWords;
+
+/// All groups of a configuration.
+#[derive(Debug)]
+pub(super) struct Groups {
+    pub(super) list: Vec<Group>,
+    /// Requests in flight, shared by the configuration's children.
+    pub(super) shared: SharedWords,
+    pub(super) layout: Layout,
+}
+
+/// A group, as far as children need it.
+#[derive(Debug)]
+pub(super) struct Group {
+    /// Its place among all groups.
+    pub(super) number: usize,
+    pub(super) name: Vec<u8>,
+    pub(super) options: DaemonOptions,
+    pub(super) secret: [u8; 32],
+    /// The listening sockets, one for each process; their columns among all processes of all groups.
+    pub(super) sockets: Vec<PathBuf>,
+    pub(super) columns: Range<usize>,
+    pub(super) home: Home,
+    /// Whose the scripts must be.
+    pub(super) script_owner: Option<Owner>,
+}
+
+/// The server that a group is defined in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Home {
+    /// Where httpd's record of it lies, the same in parent and children.
+    pub(super) address: usize,
+    pub(super) is_main: bool,
+    /// `ServerName`.
+    pub(super) name: Option<Vec<u8>>,
+    /// `Timeout`.
+    pub(super) timeout: Duration,
+}
+
+impl Groups {
+    pub(super) fn find(&self, name: &[u8]) -> Option<&Group> {
+        self.list.iter().find(|group| group.name == name)
+    }
+}
+
+impl Group {
+    /// How many requests a process may have at once, over all children. One or two beyond its threads wait there, so that a thread that
+    /// becomes free has the next at hand; none where the time in the queue is limited, which is watched here.
+    pub(super) fn limit(&self) -> u32 {
+        let waiting = if self.options.queue_timeout().is_some() { 0 } else { 2 };
+        self.options.threads().saturating_add(waiting)
+    }
+
+    /// The longest that one read from a process, or write to it, may wait.
+    pub(super) fn socket_timeout(&self) -> Duration {
+        self.options.socket_timeout().unwrap_or(self.home.timeout)
+    }
+
+    /// The socket of a column.
+    pub(super) fn socket(&self, column: usize) -> Option<&PathBuf> {
+        self.sockets.get(column.checked_sub(self.columns.start)?)
+    }
+}

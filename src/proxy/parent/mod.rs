@@ -1,0 +1,337 @@
+//! The parent's side: from configuration to sockets, supervisor and what children inherit. On the parent's only thread.
+//!
+//! httpd unloads the module at each restart, so what outlives a configuration is bytes and descriptors in httpd's keeping (`Memory`);
+//! in between it is in `PARENT`. Starting fails with one line. On a restart the server stays up: what can't be made is logged, and the
+//! requests to that group fail.
+
+mod executables;
+mod identity;
+mod settings;
+mod sockets;
+mod state;
+mod supervisor;
+
+use std::io;
+use std::os::fd::AsFd as _;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use executables::Executables;
+use identity::Httpd;
+use settings::{Wanted, wanted};
+use sockets::{Retired, Sockets};
+use state::{Memory, Remembered};
+use supervisor::{Sent, Supervisor};
+
+use super::group::{Group, Groups};
+use crate::apache::hook::Startup;
+use crate::apache::{Level, MainState, Pool, Server, Started, log_main, log_startup, process, server};
+use crate::board::Layout;
+use crate::config::{ServerConfig, check_groups};
+use crate::os::memory::SharedWords;
+use crate::wire::control::GroupSettings;
+
+/// Daemon mode, while a configuration serves.
+static PARENT: Mutex<Option<Parent>> = Mutex::new(None);
+
+/// A supervisor that lived shorter died young.
+const SHORT_LIFE: Duration = Duration::from_secs(5);
+/// After so many in a row that died young, the next is not started at once.
+const YOUNG_DEATHS: u32 = 3;
+
+struct Parent {
+    /// This process: a forked one has nothing to end.
+    pid: u32,
+    generation: u32,
+    next_ordinal: u64,
+    groups: Vec<Ready>,
+    children: Arc<Groups>,
+    retired: Vec<Retired>,
+    executables: Executables,
+    supervisor: Option<Supervisor>,
+    started: Instant,
+    young_deaths: u32,
+}
+
+/// A group with its sockets.
+struct Ready {
+    settings: GroupSettings,
+    sockets: Sockets,
+    log: std::os::fd::OwnedFd,
+}
+
+/// Checks that groups and what names them fit together (`check_config`).
+pub(crate) fn check(main: &Server<'_>) -> Started {
+    let servers = main.and_hosts().filter_map(|host| Some((host.hostname(), host.config::<ServerConfig>()?)));
+    match check_groups(servers) {
+        Ok(()) => Started::Ok,
+        Err(text) => {
+            log_startup(Level::Emerg, format_args!("{text}"));
+            Started::Refused
+        }
+    }
+}
+
+/// Makes everything that a configuration needs (post_config).
+pub(crate) fn prepare(startup: &Startup<'_>) -> Started {
+    if server::only_tests_config() || server::main_state() != MainState::ReadsConfig {
+        return Started::Ok;
+    }
+    let memory = Memory::take();
+    match build(startup, memory) {
+        Ok(None) => Started::Ok,
+        Ok(Some(parent)) => {
+            startup.pools.config.on_cleanup(end);
+            *locked() = Some(parent);
+            configure();
+            if locked().as_ref().is_some_and(|parent| parent.generation == 1 && parent.supervisor.is_none()) {
+                return Started::Refused;
+            }
+            Started::Ok
+        }
+        Err(text) => {
+            log_main(Level::Emerg, format_args!("{text}"));
+            Started::Refused
+        }
+    }
+}
+
+/// What a child has from its parent: the groups, if there are any. The rest is the parent's: its descriptors are closed here, or a
+/// child would keep listening sockets alive whose processes are gone.
+pub(super) fn inherited() -> Option<Arc<Groups>> {
+    let mut guard = locked();
+    let groups = guard.as_ref().map(|parent| Arc::clone(&parent.children));
+    // With `-X`, parent and child are one.
+    if guard.as_ref().is_some_and(|parent| parent.pid != std::process::id()) {
+        *guard = None;
+    }
+    groups.filter(|groups| !groups.list.is_empty())
+}
+
+/// Every few seconds: a supervisor that could not be started, or died young too often, is started.
+pub(crate) fn monitor() {
+    if locked().as_ref().is_some_and(|parent| parent.supervisor.is_none() && !parent.groups.is_empty()) {
+        configure();
+    }
+}
+
+/// httpd has waited for the supervisor: it is dead.
+fn supervisor_ended() {
+    let mut guard = locked();
+    let Some(parent) = guard.as_mut() else { return };
+    parent.supervisor = None;
+    log_main(
+        Level::Alert,
+        format_args!(
+            "mod_wsgi-supervisor has ended unasked; its daemon processes finish what they have, new ones follow"
+        ),
+    );
+    parent.young_deaths = if parent.started.elapsed() < SHORT_LIFE { parent.young_deaths + 1 } else { 0 };
+    let again = parent.young_deaths < YOUNG_DEATHS;
+    drop(guard);
+    if again {
+        configure();
+    }
+}
+
+/// The configuration goes: on a graceful restart what serves is kept for the next, else all ends.
+fn end() {
+    let Some(parent) = locked().take().filter(|parent| parent.pid == std::process::id()) else { return };
+    if process::is_graceful_restart() {
+        parent.into_memory().keep();
+        return;
+    }
+    let Parent { supervisor, groups, retired, .. } = parent;
+    if let Some(supervisor) = supervisor
+        && let Err(text) = supervisor.stop()
+    {
+        log_main(Level::Warning, format_args!("{text}"));
+    }
+    let paths = groups.iter().flat_map(|group| &group.sockets.paths).chain(retired.iter().map(|one| &one.path));
+    paths.for_each(|path| sockets::remove(path));
+}
+
+fn locked() -> MutexGuard<'static, Option<Parent>> {
+    PARENT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Everything but the supervisor's configuration. Nothing where there are no groups, nor were any.
+fn build(startup: &Startup<'_>, memory: Memory) -> Result<Option<Parent>, String> {
+    let main = startup.server;
+    let httpd = Httpd::new(process::user_and_group());
+    let wanted = wanted(main, httpd)?;
+    if wanted.is_empty() && memory.is_empty() {
+        return Ok(None);
+    }
+    let executables = executables::open()?;
+    let prefix = prefix(startup.pools.config, main)?;
+    let now = SystemTime::now();
+    let Memory { generation, mut next_ordinal, supervisor, groups: mut known, retired, build } = memory;
+    let first = generation == 0;
+    let mut groups = Vec::with_capacity(wanted.len());
+    let mut children = Vec::with_capacity(wanted.len());
+    let mut columns = 0;
+    for (number, Wanted { settings, server, home, socket_owner, script_owner }) in wanted.into_iter().enumerate() {
+        let same = known.iter().position(|one| one.name == settings.name && one.key == settings.key);
+        let sockets = match same {
+            Some(place) => known.swap_remove(place).sockets,
+            None => {
+                let made = sockets::make(&prefix, next_ordinal, &settings.options, socket_owner);
+                next_ordinal += 1;
+                match made {
+                    Ok(sockets) => sockets,
+                    Err(text) if first => return Err(text),
+                    Err(text) => {
+                        log_main(Level::Alert, format_args!("{text}; requests to this daemon process group fail"));
+                        Sockets { secret: [0; 32], paths: Vec::new(), listening: Vec::new() }
+                    }
+                }
+            }
+        };
+        let end = columns + sockets.paths.len();
+        children.push(Group {
+            number,
+            name: settings.name.clone(),
+            options: settings.options.clone(),
+            secret: sockets.secret,
+            sockets: sockets.paths.clone(),
+            columns: columns..end,
+            home,
+            script_owner,
+        });
+        columns = end;
+        if !sockets.paths.is_empty() {
+            groups.push(ready(settings, sockets, server)?);
+        }
+    }
+    let mut retired = sockets::still_retiring(retired, now);
+    let gone = known.into_iter().flat_map(|one| one.sockets.paths);
+    retired.extend(gone.map(|path| Retired { path, since: now }));
+    let layout = Layout::new(children.len(), columns, rows());
+    let shared =
+        SharedWords::new(layout.words()).map_err(|error| format!("no memory to share with children: {error}"))?;
+    let supervisor = match supervisor {
+        // Settings have the form of this build.
+        Some(other) if build != executables.build => {
+            log_main(
+                Level::Notice,
+                format_args!("mod_wsgi has changed: all daemon processes are ended and started anew"),
+            );
+            if let Err(text) = other.stop() {
+                log_main(Level::Warning, format_args!("{text}"));
+            }
+            None
+        }
+        supervisor => supervisor,
+    };
+    Ok(Some(Parent {
+        pid: std::process::id(),
+        generation: generation + 1,
+        next_ordinal,
+        groups,
+        children: Arc::new(Groups { list: children, shared, layout }),
+        retired,
+        executables,
+        supervisor,
+        started: Instant::now(),
+        young_deaths: 0,
+    }))
+}
+
+fn ready(mut settings: GroupSettings, sockets: Sockets, server: Server<'_>) -> Result<Ready, String> {
+    use std::os::unix::ffi::OsStrExt as _;
+    settings.secret = sockets.secret;
+    settings.sockets = sockets.paths.iter().map(|path| path.as_os_str().as_bytes().to_vec()).collect();
+    // Where records go to syslog, workers' lines have httpd's stderr.
+    let log = match server.error_log() {
+        Some(log) => log.try_clone_to_owned(),
+        None => io::stderr().as_fd().try_clone_to_owned(),
+    };
+    let log = log.map_err(|error| format!("an error log can't be handed to daemon processes: {error}"))?;
+    Ok(Ready { settings, sockets, log })
+}
+
+/// How the paths of sockets begin: `WSGISocketPrefix` and the number of this process.
+fn prefix(config: Pool<'_>, main: Server<'_>) -> Result<PathBuf, String> {
+    let given = main.config::<ServerConfig>().and_then(|config| config.process.socket_prefix.clone());
+    let prefix = given.or_else(|| process::in_runtime_dir(config, b"wsgi").ok().flatten());
+    let mut prefix = prefix.ok_or("httpd has no directory for run-time files; set WSGISocketPrefix")?.into_os_string();
+    prefix.push(format!(".{}", std::process::id()));
+    Ok(prefix.into())
+}
+
+/// Rows for children: those of this configuration that live at once, and a few for those that died unseen.
+fn rows() -> usize {
+    let children = server::child_limit().or_else(server::max_daemons).unwrap_or(1).max(1);
+    usize::try_from(children).unwrap_or(1).saturating_add(4)
+}
+
+/// Puts the configuration in force at the supervisor; starts one where there is none, or none that listens.
+fn configure() {
+    let mut guard = locked();
+    let Some(parent) = guard.as_mut() else { return };
+    if let Some(supervisor) = &parent.supervisor {
+        match parent.tell(supervisor) {
+            Ok(()) => return watch(supervisor.pid()),
+            Err(error) => {
+                log_main(
+                    Level::Alert,
+                    format_args!("mod_wsgi-supervisor takes no settings ({error}); another is started"),
+                );
+            }
+        }
+    }
+    if let Some(deaf) = parent.supervisor.take()
+        && let Err(text) = deaf.stop()
+    {
+        log_main(Level::Warning, format_args!("{text}"));
+    }
+    if parent.groups.is_empty() {
+        return;
+    }
+    parent.started = Instant::now();
+    let started = Supervisor::start(parent.executables.supervisor.as_fd());
+    match started.and_then(|supervisor| parent.tell(&supervisor).map(|()| supervisor)) {
+        Ok(supervisor) => {
+            let pid = supervisor.pid();
+            parent.supervisor = Some(supervisor);
+            watch(pid);
+        }
+        Err(error) => log_main(
+            Level::Alert,
+            format_args!("mod_wsgi-supervisor can't be started, so no daemon process is: {error}; it is tried again"),
+        ),
+    }
+}
+
+fn watch(pid: i32) {
+    process::on_end_of(supervisor_ended, pid);
+}
+
+impl Parent {
+    fn tell(&self, supervisor: &Supervisor) -> io::Result<()> {
+        let groups = self.groups.iter().map(|group| Sent {
+            settings: group.settings.clone(),
+            listening: group.sockets.listening.iter().map(|socket| socket.as_fd()).collect(),
+            log: group.log.as_fd(),
+        });
+        supervisor.configure(self.generation, groups.collect(), self.executables.worker.as_fd())
+    }
+
+    fn into_memory(self) -> Memory {
+        let groups = self.groups.into_iter().map(|group| Remembered {
+            name: group.settings.name,
+            key: group.settings.key,
+            sockets: group.sockets,
+        });
+        Memory {
+            generation: self.generation,
+            next_ordinal: self.next_ordinal,
+            supervisor: self.supervisor,
+            groups: groups.collect(),
+            retired: self.retired,
+            build: self.executables.build,
+        }
+    }
+}

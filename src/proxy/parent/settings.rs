@@ -1,0 +1,123 @@
+//! From configuration to what supervisor and workers are told about each group.
+
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+
+use md5::{Digest as _, Md5};
+
+use super::identity::{self, Httpd};
+use crate::apache::{Server, server};
+use crate::config::{self, DaemonGroup, HashSeed, ImportOrigin, ProcessConfig, ServerConfig};
+use crate::front::{VERSION, seen_from};
+use crate::proxy::group::Home;
+use crate::proxy::owner::Owner;
+use crate::wire;
+use crate::wire::control::{GroupSettings, PythonSettings};
+use crate::wsgi::Quoted;
+
+/// A group as configured, before it has sockets.
+pub(super) struct Wanted<'s> {
+    /// Without secret and sockets.
+    pub(super) settings: GroupSettings,
+    pub(super) server: Server<'s>,
+    pub(super) home: Home,
+    pub(super) socket_owner: Option<u32>,
+    pub(super) script_owner: Option<Owner>,
+}
+
+/// All groups of all servers, in the order defined, the main server's first.
+///
+/// # Errors
+/// A sentence for the administrator: names that can't be resolved.
+pub(super) fn wanted<'s>(main: Server<'s>, httpd: Httpd) -> Result<Vec<Wanted<'s>>, String> {
+    let records = || main.and_hosts().filter_map(|host| host.config::<ServerConfig>());
+    let process = records().next().map(|main| main.process.clone()).unwrap_or_default();
+    let mut found = Vec::new();
+    for host in main.and_hosts() {
+        let daemons = host.config::<ServerConfig>().map(|config| config.daemons.as_slice()).unwrap_or_default();
+        for group in daemons {
+            let imports = imports(group, records());
+            let wanted = one(group, host, httpd, &process, imports)
+                .map_err(|cause| format!("the WSGIDaemonProcess group {} {cause}", Quoted(&group.name)))?;
+            found.push(wanted);
+        }
+    }
+    Ok(found)
+}
+
+fn one<'s>(
+    group: &DaemonGroup,
+    host: Server<'s>,
+    httpd: Httpd,
+    process: &ProcessConfig,
+    imports: Vec<(Vec<u8>, Vec<u8>)>,
+) -> Result<Wanted<'s>, String> {
+    let options = &group.options;
+    if options.chroot.is_some() && !httpd.is_root {
+        return Err("has chroot=, for which httpd must be started by root".to_owned());
+    }
+    let socket_owner = identity::socket_owner(options, httpd)?;
+    let mut settings = GroupSettings {
+        name: group.name.clone(),
+        key: String::new(),
+        secret: [0; 32],
+        options: options.clone(),
+        identity: identity::identity(options, httpd)?,
+        python: python(process, options.python_home.as_ref()),
+        imports,
+        sockets: Vec::new(),
+        log_level: host.log_level(),
+    };
+    settings.key = key(&settings, socket_owner)?;
+    let home = Home {
+        address: host.address(),
+        is_main: !host.is_virtual(),
+        name: host.hostname().map(<[u8]>::to_vec),
+        timeout: host.timeout(),
+    };
+    Ok(Wanted { settings, server: host, home, socket_owner, script_owner: identity::script_owner(options)? })
+}
+
+/// What must be equal where sockets are used on: everything, and the language that is spoken over them.
+fn key(settings: &GroupSettings, socket_owner: Option<u32>) -> Result<String, String> {
+    let all = serde_json::to_vec(&(settings, socket_owner, wire::VERSION))
+        .map_err(|error| format!("has settings that can't be written down: {error}"))?;
+    Ok(Md5::digest(&all).iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// The scripts that a process loads when it starts, as it sees their paths.
+fn imports<'a>(group: &DaemonGroup, records: impl Iterator<Item = &'a ServerConfig>) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let due = config::imports_of(&group.name, records).into_iter().filter(|script| match script.origin {
+        ImportOrigin::Directive => true,
+        // Its target may turn out to be a directory.
+        ImportOrigin::Alias => script.path.is_file(),
+    });
+    due.map(|script| {
+        let path = script.path.as_os_str().as_bytes();
+        let seen = group.options.chroot.as_deref().and_then(|root| seen_from(root, path)).unwrap_or(path);
+        (seen.to_vec(), script.application_group.clone())
+    })
+    .collect()
+}
+
+fn python(process: &ProcessConfig, home: Option<&Vec<u8>>) -> PythonSettings {
+    let (major, minor, patch) = server::BUILT_FOR;
+    PythonSettings {
+        home: home.cloned().or_else(|| process.python_home.clone().map(|home| home.into_os_string().into_vec())),
+        optimize: process.python_optimize,
+        warnings: process.python_warnings.clone(),
+        hash_seed: match process.hash_seed {
+            HashSeed::Unset => None,
+            HashSeed::Random => Some(None),
+            HashSeed::Fixed(seed) => Some(Some(seed)),
+        },
+        dont_write_bytecode: process.dont_write_bytecode,
+        switch_interval: process.switch_interval.map(|interval| interval.as_secs_f64()),
+        destroy_interpreter: process.destroy_interpreter,
+        restrict_stdin: process.restrict_stdin,
+        restrict_stdout: process.restrict_stdout,
+        restrict_signal: process.restrict_signal,
+        case_sensitivity: process.case_sensitivity,
+        module_version: VERSION,
+        apache_version: [major, minor, patch],
+    }
+}

@@ -1,0 +1,159 @@
+//! The listening sockets of groups: made once for a key, kept over restarts with the same key, removed when nobody uses them.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use crate::apache::{Level, log_main};
+use crate::config::DaemonOptions;
+use crate::os::listen::{LONGEST_PATH, Listening, listen_at};
+
+/// A socket's file stays so long behind its last configuration: children of that may still connect for requests that came before.
+const RETIREMENT: Duration = Duration::from_secs(60);
+
+/// The sockets of a group, one for each process, and the secret that is shown on them.
+#[derive(Debug)]
+pub(super) struct Sockets {
+    pub(super) secret: [u8; 32],
+    pub(super) paths: Vec<PathBuf>,
+    pub(super) listening: Vec<OwnedFd>,
+}
+
+/// A path whose group is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Retired {
+    pub(super) path: PathBuf,
+    pub(super) since: SystemTime,
+}
+
+/// Makes the sockets of a group: `<prefix>.<ordinal>.<slot>.sock`. An ordinal is never used twice by one parent, so that old children and
+/// new ones each find their own.
+///
+/// # Errors
+/// A sentence for the administrator; what was made is removed.
+pub(super) fn make(
+    prefix: &Path,
+    ordinal: u64,
+    options: &DaemonOptions,
+    owner: Option<u32>,
+) -> Result<Sockets, String> {
+    let how = Listening {
+        owner,
+        backlog: options.listen_backlog(),
+        send_buffer: options.send_buffer_size(),
+        receive_buffer: options.receive_buffer_size(),
+    };
+    let mut sockets = Sockets { secret: secret()?, paths: Vec::new(), listening: Vec::new() };
+    for slot in 1..=options.processes() {
+        let mut path = prefix.as_os_str().to_owned();
+        path.push(format!(".{ordinal}.{slot}.sock"));
+        match one(Path::new(&path), how) {
+            Ok(listening) => {
+                sockets.paths.push(path.into());
+                sockets.listening.push(listening);
+            }
+            Err(text) => {
+                sockets.paths.iter().for_each(|path| remove(path));
+                return Err(text);
+            }
+        }
+    }
+    Ok(sockets)
+}
+
+fn one(path: &Path, how: Listening) -> Result<OwnedFd, String> {
+    let length = path.as_os_str().len();
+    if length > LONGEST_PATH {
+        return Err(format!(
+            "the socket's path {} has {length} bytes, and the system allows {LONGEST_PATH}; set a shorter WSGISocketPrefix",
+            path.display()
+        ));
+    }
+    let mut made = listen_at(path, how);
+    if made.as_ref().is_err_and(|(_, error)| error.kind() == io::ErrorKind::AddrInUse) {
+        // The name holds this process's number, so it is of a parent long dead.
+        log_main(
+            Level::Warning,
+            format_args!("WSGI0065: the socket {} was left behind and is removed", path.display()),
+        );
+        remove(path);
+        made = listen_at(path, how);
+    }
+    made.map_err(|(step, error)| {
+        format!("can't {step} the socket {}: {error}; WSGISocketPrefix says where sockets are", path.display())
+    })
+}
+
+fn secret() -> Result<[u8; 32], String> {
+    let mut secret = [0; 32];
+    let read = File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut secret));
+    read.map(|()| secret).map_err(|error| format!("no random numbers can be had: {error}"))
+}
+
+/// Removes a socket's file, if it is there.
+pub(super) fn remove(path: &Path) {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            log_main(Level::Warning, format_args!("WSGI0073: the socket {} can't be removed: {error}", path.display()));
+        }
+        Ok(()) | Err(_) => {}
+    }
+}
+
+/// Removes what nobody uses any more, and answers the rest.
+pub(super) fn still_retiring(retired: Vec<Retired>, now: SystemTime) -> Vec<Retired> {
+    let old = |one: &Retired| now.duration_since(one.since).is_ok_and(|age| age >= RETIREMENT);
+    let (gone, rest): (Vec<_>, Vec<_>) = retired.into_iter().partition(old);
+    gone.iter().for_each(|one| remove(&one.path));
+    rest
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+
+    use super::*;
+
+    fn prefix(name: &str) -> PathBuf {
+        std::env::temp_dir().join(format!("mod_wsgi-{name}-{}", std::process::id()))
+    }
+
+    #[test]
+    fn each_process_has_a_socket_that_only_its_owner_may_use() {
+        let options = DaemonOptions { processes: Some(2), ..DaemonOptions::default() };
+        let sockets = make(&prefix("sockets"), 3, &options, None).unwrap();
+        let names: Vec<_> = sockets.paths.iter().map(|path| path.to_str().unwrap().to_owned()).collect();
+        assert!(names[0].ends_with(".3.1.sock") && names[1].ends_with(".3.2.sock"), "{names:?}");
+        for path in &sockets.paths {
+            let found = path.metadata().unwrap();
+            assert!(found.file_type().is_socket());
+            assert_eq!(found.permissions().mode() & 0o777, 0o600);
+        }
+        assert_ne!(sockets.secret, [0; 32]);
+        // Left behind by a parent of the same number: removed and made anew.
+        let again = make(&prefix("sockets"), 3, &options, None).unwrap();
+        assert_ne!(again.secret, sockets.secret);
+        again.paths.iter().for_each(|path| remove(path));
+        assert!(!again.paths[0].exists());
+    }
+
+    #[test]
+    fn a_long_path_and_a_missing_directory_are_said() {
+        let options = DaemonOptions::default();
+        let text = make(&prefix(&"x".repeat(200)), 1, &options, None).unwrap_err();
+        assert!(text.contains("the system allows 107") && text.contains("WSGISocketPrefix"), "{text}");
+        let text = make(Path::new("/nonexistent/wsgi"), 1, &options, None).unwrap_err();
+        assert!(text.starts_with("can't bind the socket /nonexistent/wsgi.1.1.sock"), "{text}");
+    }
+
+    #[test]
+    fn a_retired_socket_stays_for_a_while() {
+        let now = SystemTime::now();
+        let of = |seconds: u64| Retired { path: prefix("gone"), since: now - Duration::from_secs(seconds) };
+        assert_eq!(still_retiring(vec![of(100), of(5)], now), [of(5)]);
+    }
+}

@@ -1,0 +1,174 @@
+//! What the parent remembers from one configuration to the next: text and descriptors, since the module is unloaded in between.
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::sockets::{Retired, Sockets};
+use super::supervisor::Supervisor;
+use crate::apache::process::{self, Kept};
+use crate::apache::{Level, log_main};
+
+/// A configuration's end, for the next to begin with.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// 0: there was none.
+    pub(super) generation: u32,
+    pub(super) next_ordinal: u64,
+    pub(super) supervisor: Option<Supervisor>,
+    pub(super) groups: Vec<Remembered>,
+    pub(super) retired: Vec<Retired>,
+    /// The build that the supervisor was started by.
+    pub(super) build: String,
+}
+
+/// A group and its sockets.
+#[derive(Debug)]
+pub(super) struct Remembered {
+    pub(super) name: Vec<u8>,
+    pub(super) key: String,
+    pub(super) sockets: Sockets,
+}
+
+/// The same as text; descriptors follow apart, the supervisor's channel first, then the groups' sockets in order.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    generation: u32,
+    next_ordinal: u64,
+    supervisor: Option<i32>,
+    groups: Vec<WrittenGroup>,
+    retired: Vec<Retired>,
+    build: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WrittenGroup {
+    name: Vec<u8>,
+    key: String,
+    secret: [u8; 32],
+    paths: Vec<PathBuf>,
+}
+
+impl Memory {
+    /// Takes what the configuration before left; empty for the first.
+    pub(super) fn take() -> Memory {
+        match process::take_kept() {
+            Some(kept) => Memory::unpack(kept).unwrap_or_else(|error| {
+                // Another build of the module wrote it.
+                log_main(
+                    Level::Warning,
+                    format_args!(
+                        "mod_wsgi has changed and begins anew; daemon processes from before end by themselves: {error}"
+                    ),
+                );
+                Memory::default()
+            }),
+            None => Memory::default(),
+        }
+    }
+
+    /// Nothing to go on with?
+    pub(super) fn is_empty(&self) -> bool {
+        self.supervisor.is_none() && self.groups.is_empty() && self.retired.is_empty()
+    }
+
+    /// Leaves it for the next configuration.
+    pub(super) fn keep(self) {
+        match self.pack() {
+            Ok(kept) => process::keep(kept),
+            Err(error) => {
+                log_main(Level::Alert, format_args!("daemon processes can't be kept over the restart: {error}"));
+            }
+        }
+    }
+
+    fn pack(self) -> serde_json::Result<Kept> {
+        let (supervisor, mut descriptors) = match self.supervisor.map(Supervisor::into_kept) {
+            Some((pid, channel)) => (Some(pid), vec![channel]),
+            None => (None, Vec::new()),
+        };
+        let groups = self.groups.into_iter().map(|group| {
+            descriptors.extend(group.sockets.listening);
+            WrittenGroup { name: group.name, key: group.key, secret: group.sockets.secret, paths: group.sockets.paths }
+        });
+        let written = Written {
+            generation: self.generation,
+            next_ordinal: self.next_ordinal,
+            supervisor,
+            groups: groups.collect(),
+            retired: self.retired,
+            build: self.build,
+        };
+        Ok(Kept { bytes: serde_json::to_vec(&written)?, descriptors })
+    }
+
+    fn unpack(kept: Kept) -> Result<Memory, String> {
+        let written: Written = serde_json::from_slice(&kept.bytes).map_err(|error| error.to_string())?;
+        let mut descriptors = kept.descriptors.into_iter();
+        let supervisor = match written.supervisor {
+            Some(pid) => {
+                let channel = descriptors.next().ok_or("a channel is missing")?;
+                Supervisor::again(pid, channel).map_err(|error| error.to_string())?
+            }
+            None => None,
+        };
+        let groups = written.groups.into_iter().map(|group| {
+            let listening: Vec<OwnedFd> = descriptors.by_ref().take(group.paths.len()).collect();
+            let whole = listening.len() == group.paths.len();
+            let sockets = Sockets { secret: group.secret, paths: group.paths, listening };
+            whole.then_some(Remembered { name: group.name, key: group.key, sockets }).ok_or("a socket is missing")
+        });
+        Ok(Memory {
+            generation: written.generation,
+            next_ordinal: written.next_ordinal,
+            supervisor,
+            groups: groups.collect::<Result<_, _>>()?,
+            retired: written.retired,
+            build: written.build,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::time::SystemTime;
+
+    use super::*;
+
+    #[test]
+    fn what_was_kept_is_found_again() {
+        let group = |name: &str, count: usize| Remembered {
+            name: name.into(),
+            key: "key".to_owned(),
+            sockets: Sockets {
+                secret: [7; 32],
+                paths: (0..count).map(|slot| format!("/run/{name}.{slot}").into()).collect(),
+                listening: (0..count).map(|_| File::open("/dev/null").unwrap().into()).collect(),
+            },
+        };
+        let memory = Memory {
+            generation: 3,
+            next_ordinal: 9,
+            supervisor: None,
+            groups: vec![group("one", 2), group("two", 1)],
+            retired: vec![Retired { path: "/run/old".into(), since: SystemTime::now() }],
+            build: "b".to_owned(),
+        };
+        let found = Memory::unpack(memory.pack().unwrap()).unwrap();
+        assert_eq!((found.generation, found.next_ordinal, found.build.as_str()), (3, 9, "b"));
+        let groups: Vec<_> =
+            found.groups.iter().map(|one| (one.name.as_slice(), one.sockets.listening.len())).collect();
+        assert_eq!(groups, [(&b"one"[..], 2), (b"two", 1)]);
+        assert_eq!(found.groups[0].sockets.secret, [7; 32]);
+        assert_eq!(found.retired[0].path, PathBuf::from("/run/old"));
+        assert!(Memory::default().is_empty() && !found.is_empty());
+    }
+
+    #[test]
+    fn what_another_build_wrote_is_not_understood() {
+        let kept = Kept { bytes: b"{\"generation\":1}".to_vec(), descriptors: Vec::new() };
+        assert!(Memory::unpack(kept).is_err());
+    }
+}

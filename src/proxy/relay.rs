@@ -1,0 +1,369 @@
+//! Hands on what a worker answers: body bytes to it when it asks, head, data and files to the client, records to the log.
+//!
+//! Small answers go to httpd in one pass; a long one in passes as it comes, flushed when the worker has no more for the moment. A response
+//! that does not reach its END is cut off, so that the client sees it.
+
+use std::time::Duration;
+
+use super::client::{Client, Then};
+use super::connection::{Broken, Connection};
+use super::failure::Failure;
+use crate::apache::Level;
+use crate::wire::{BODY_MOST, BodyError, End, FrameError, FromChild, FromWorker, Headers};
+use crate::wsgi::{Gone, Head, InputError, Quoted};
+
+/// What configuration says about the relay.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules<'g> {
+    pub(super) group: &'g [u8],
+    /// `WSGIErrorOverride`.
+    pub(super) error_override: bool,
+    /// `response-flush-delay`.
+    pub(super) flush_delay: Duration,
+    /// `response-buffer-size`.
+    pub(super) buffer: usize,
+    /// `socket-timeout`, for messages.
+    pub(super) timeout: Duration,
+}
+
+/// What is left to do for httpd.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// The response is complete, or cut off, or nobody listens.
+    Done,
+    /// Nothing was sent: httpd's own page with this status.
+    Status(u16),
+    /// Nothing was sent: answer as a GET of this local path would.
+    Redirect(Vec<u8>),
+    /// Nothing was sent, for this reason.
+    Failed(Failure),
+    /// The worker has not begun and will not: send it elsewhere.
+    Refused,
+}
+
+/// Data up to here is gathered, above it goes straight from the connection's buffer.
+const SMALL: usize = 8 * 1024;
+/// So much is gathered before it is passed on.
+const GATHERED: usize = 64 * 1024;
+/// Read of the body at a time.
+const PIECE: usize = 256 * 1024;
+/// So much of an answer that is not wanted is read to its end, to keep the connection.
+const UNWANTED: usize = 1024 * 1024;
+
+/// Relays one answer, whose request was sent. True: the connection can have the next request.
+pub(super) fn relay(connection: &mut Connection, client: &mut dyn Client, rules: Rules<'_>) -> (Outcome, bool) {
+    let mut relay =
+        Relay { connection, client, rules, begun: false, waiting: 0, unflushed: 0, body: None, heard: false };
+    match relay.run() {
+        Ok((outcome, whole)) => (outcome, whole && relay.connection.is_empty()),
+        Err(stop) => (relay.stopped(stop), false),
+    }
+}
+
+struct Relay<'a, 'g> {
+    connection: &'a mut Connection,
+    client: &'a mut dyn Client,
+    rules: Rules<'g>,
+    /// The head is the request's.
+    begun: bool,
+    /// Bytes gathered and not passed on.
+    waiting: usize,
+    /// Passed on since the last flush, and 1 for a head.
+    unflushed: usize,
+    /// Why the body could not be read.
+    body: Option<InputError>,
+    /// A frame came.
+    heard: bool,
+}
+
+/// Why a relay ends before the answer does.
+enum Stop {
+    Broken(Broken),
+    Gone,
+    /// The worker's answer can't be passed on.
+    Bad(String),
+}
+
+impl From<Broken> for Stop {
+    fn from(broken: Broken) -> Stop {
+        Stop::Broken(broken)
+    }
+}
+
+impl From<Gone> for Stop {
+    fn from(Gone: Gone) -> Stop {
+        Stop::Gone
+    }
+}
+
+/// A frame without what it borrows.
+enum Step {
+    On,
+    Want(usize),
+    File { offset: u64, length: u64 },
+    Finish(Outcome),
+    Unwanted(Outcome),
+}
+
+impl Relay<'_, '_> {
+    /// The outcome, and whether the answer was read to its end.
+    fn run(&mut self) -> Result<(Outcome, bool), Stop> {
+        loop {
+            if !self.connection.has_frame() {
+                self.before_waiting()?;
+            }
+            match self.step()? {
+                Step::On => {}
+                Step::Want(most) => self.send_body(most)?,
+                Step::File { offset, length } => self.file(offset, length)?,
+                Step::Finish(outcome) => return Ok((outcome, true)),
+                Step::Unwanted(outcome) => {
+                    let whole = self.skip().is_ok();
+                    return Ok((outcome, whole));
+                }
+            }
+            self.heard = true;
+        }
+    }
+
+    /// Nothing is here: what was gathered goes out, and is flushed if there is nothing for a while.
+    fn before_waiting(&mut self) -> Result<(), Stop> {
+        if self.waiting > 0 {
+            self.pass(Then::More)?;
+        }
+        if self.unflushed > 0 && !self.connection.is_readable(self.rules.flush_delay)? {
+            self.client.send(&[], Then::Flush)?;
+            self.unflushed = 0;
+        }
+        Ok(())
+    }
+
+    fn step(&mut self) -> Result<Step, Stop> {
+        let Relay { connection, client, rules, begun, waiting, unflushed, body, .. } = self;
+        Ok(match connection.next()? {
+            FromWorker::WantBody(most) => Step::Want(usize::try_from(most).unwrap_or(usize::MAX)),
+            FromWorker::Refused => Step::Finish(Outcome::Refused),
+            FromWorker::Log { level, line } => {
+                client.log(level_of(level), &String::from_utf8_lossy(line));
+                Step::On
+            }
+            FromWorker::Head { status_line, headers } => {
+                let head = head(status_line, headers).map_err(Stop::Bad)?;
+                if rules.error_override && head.code() >= 400 {
+                    client.keep_of(&head);
+                    return Ok(Step::Unwanted(Outcome::Status(head.code())));
+                }
+                if let Some(path) = local_redirect(&head) {
+                    client.keep_of(&head);
+                    return Ok(Step::Unwanted(Outcome::Redirect(path.to_vec())));
+                }
+                client.head(&head);
+                (*begun, *unflushed) = (true, 1);
+                Step::On
+            }
+            FromWorker::Data(bytes) if bytes.len() <= SMALL => {
+                client.collect(bytes);
+                *waiting += bytes.len();
+                if *waiting < GATHERED {
+                    return Ok(Step::On);
+                }
+                *unflushed += std::mem::take(waiting);
+                client.send(&[], after(unflushed, rules.buffer))?;
+                Step::On
+            }
+            FromWorker::Data(bytes) => {
+                *unflushed += std::mem::take(waiting) + bytes.len();
+                client.send(bytes, after(unflushed, rules.buffer))?;
+                Step::On
+            }
+            FromWorker::File { offset, length } => Step::File { offset, length },
+            FromWorker::End(End::Complete) => {
+                client.send(&[], Then::End)?;
+                Step::Finish(Outcome::Done)
+            }
+            FromWorker::End(End::Aborted) if *begun => {
+                client.cut_off();
+                Step::Finish(Outcome::Done)
+            }
+            FromWorker::End(End::Aborted) => Step::Finish(Outcome::Status(body_status(body.as_ref()).unwrap_or(500))),
+            FromWorker::End(End::Status(status)) => {
+                Step::Finish(Outcome::Status(body_status(body.as_ref()).unwrap_or(status)))
+            }
+        })
+    }
+
+    fn pass(&mut self, then: Then) -> Result<(), Stop> {
+        self.unflushed += std::mem::take(&mut self.waiting);
+        Ok(self.client.send(&[], then)?)
+    }
+
+    fn file(&mut self, offset: u64, length: u64) -> Result<(), Stop> {
+        let file = self.connection.descriptor().ok_or_else(|| Stop::Bad("a FILE frame without its file".to_owned()))?;
+        self.client
+            .file(file, offset, length)
+            .map_err(|error| Stop::Bad(format!("a file that can't be sent: {error}")))?;
+        // What follows is the END, most likely, so it goes out with that.
+        self.waiting += usize::try_from(length).unwrap_or(usize::MAX).min(GATHERED);
+        Ok(())
+    }
+
+    /// The answer to WANT_BODY.
+    fn send_body(&mut self, most: usize) -> Result<(), Stop> {
+        // The application may answer while it reads; what it said must not wait for the client's body.
+        if self.unflushed > 0 || self.waiting > 0 {
+            self.pass(Then::Flush)?;
+            self.unflushed = 0;
+        }
+        let mut buffer = vec![0; most.min(PIECE).min(BODY_MOST)];
+        let read = self.client.read(&mut buffer);
+        let mut frame = Vec::with_capacity(buffer.len() + 16);
+        let encoded = match &read {
+            Ok(0) if most > 0 => FromChild::BodyEnd.encode(&mut frame),
+            Ok(got) => FromChild::Body(buffer.get(..*got).unwrap_or_default()).encode(&mut frame),
+            Err(error) => FromChild::BodyError(match error {
+                InputError::TooLarge => BodyError::TooLarge,
+                InputError::Timeout => BodyError::Timeout,
+                InputError::ClientGone => BodyError::ClientGone,
+                InputError::Failed(text) => BodyError::Failed(text),
+            })
+            .encode(&mut frame),
+        };
+        encoded.map_err(Broken::from)?;
+        if let Err(error) = read
+            && self.body.is_none()
+        {
+            // A client that leaves is nothing to be told of.
+            let level = if error == InputError::ClientGone { Level::Info } else { Level::Err };
+            self.client.log(level, &format!("WSGI0126: {error}"));
+            self.body = Some(error);
+        }
+        match self.connection.send(&frame) {
+            // It reads no more; what it still says counts.
+            Err(Broken::Unread) => Ok(()),
+            sent => Ok(sent?),
+        }
+    }
+
+    /// Reads an answer that is not wanted to its end.
+    ///
+    /// # Errors
+    /// It is too long, or breaks: the connection is given up, and with it the rest.
+    fn skip(&mut self) -> Result<(), Broken> {
+        let mut room = UNWANTED;
+        loop {
+            match self.connection.next()? {
+                FromWorker::Data(bytes) => match room.checked_sub(bytes.len()) {
+                    Some(left) => room = left,
+                    None => return Err(Broken::Closed),
+                },
+                FromWorker::Log { level, line } => self.client.log(level_of(level), &String::from_utf8_lossy(line)),
+                FromWorker::End(_) => return Ok(()),
+                FromWorker::File { .. } => drop(self.connection.descriptor()),
+                FromWorker::WantBody(_) | FromWorker::Refused | FromWorker::Head { .. } => return Err(Broken::Closed),
+            }
+        }
+    }
+
+    /// The answer can't be relayed to its end.
+    fn stopped(&mut self, stop: Stop) -> Outcome {
+        if self.begun {
+            return self.stopped_inside(stop);
+        }
+        let group = self.rules.group.to_vec();
+        // What is unread to the last byte was not begun: a worker begins with the whole of a request.
+        let unheard = !self.heard && self.connection.is_empty();
+        Outcome::Failed(match stop {
+            Stop::Gone => return Outcome::Done,
+            Stop::Broken(Broken::Unread) if unheard => return Outcome::Refused,
+            Stop::Bad(cause) => Failure::Malformed { group, cause },
+            Stop::Broken(Broken::Timeout) => Failure::AnswerTimeout { group, limit: self.rules.timeout },
+            Stop::Broken(Broken::Closed | Broken::Unread) => Failure::Vanished { group },
+            Stop::Broken(Broken::System(cause)) => Failure::NotRead { group, cause },
+            Stop::Broken(Broken::Frame(cause @ FrameError::HeaderTooLarge { .. })) => {
+                Failure::HeadTooLong { group, cause }
+            }
+            Stop::Broken(Broken::Frame(cause)) => Failure::Malformed { group, cause: cause.to_string() },
+        })
+    }
+
+    /// The same behind the head, which may be out.
+    fn stopped_inside(&mut self, stop: Stop) -> Outcome {
+        let group = Quoted(self.rules.group);
+        let line = match stop {
+            Stop::Gone => return Outcome::Done,
+            Stop::Broken(Broken::Timeout) => format!(
+                "WSGI0118: the daemon process group {group} was silent for socket-timeout ({} s) in the middle of a response; it is cut off",
+                self.rules.timeout.as_secs()
+            ),
+            Stop::Broken(Broken::Closed | Broken::Unread) => format!(
+                "WSGI0119: the process of the daemon process group {group} ended in the middle of a response, which is cut off; look \
+                 for its end in the error log"
+            ),
+            Stop::Broken(Broken::System(cause)) => {
+                format!(
+                    "WSGI0120: a response of the daemon process group {group} can't be read on, and is cut off: {cause}"
+                )
+            }
+            Stop::Broken(Broken::Frame(cause)) => bad(&group, &cause.to_string()),
+            Stop::Bad(cause) => bad(&group, &cause),
+        };
+        self.client.log(Level::Err, &line);
+        self.client.cut_off();
+        Outcome::Done
+    }
+}
+
+fn bad(group: &Quoted<'_>, cause: &str) -> String {
+    format!("WSGI0362: the daemon process group {group} went on with {cause}; its response is cut off")
+}
+
+/// How passed bytes go on: so many without a flush are enough.
+fn after(unflushed: &mut usize, most: usize) -> Then {
+    if *unflushed < most {
+        return Then::More;
+    }
+    *unflushed = 0;
+    Then::Flush
+}
+
+/// The head as httpd may have it: it comes from another process, so it is checked again.
+fn head(status_line: &[u8], headers: Headers<'_>) -> Result<Head, String> {
+    let mut head = Head::new(status_line).map_err(|error| error.to_string())?;
+    for (name, value) in headers {
+        head.push(name, value).map_err(|error| error.to_string())?;
+    }
+    Ok(head)
+}
+
+/// As CGI: status 200 with a path as `Location` is answered with what is at the path (RFC 3875, section 6.2.2: "the server MUST generate the
+/// response that it would have produced in response to a request containing the URL").
+fn local_redirect(head: &Head) -> Option<&[u8]> {
+    head.header(b"location").filter(|path| head.code() == 200 && path.starts_with(b"/"))
+}
+
+/// What a request whose body could not be read is answered, where the application has no answer of its own.
+fn body_status(error: Option<&InputError>) -> Option<u16> {
+    match error? {
+        InputError::TooLarge => Some(413),
+        InputError::Timeout => Some(408),
+        // Nobody sees it; as httpd's access log has it.
+        InputError::ClientGone => Some(400),
+        InputError::Failed(_) => None,
+    }
+}
+
+/// httpd's level by its number.
+fn level_of(number: u8) -> Level {
+    match number {
+        0..=2 => Level::Crit,
+        3 => Level::Err,
+        4 => Level::Warning,
+        5 => Level::Notice,
+        6 => Level::Info,
+        7 => Level::Debug,
+        _ => Level::Trace1,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,320 @@
+use std::fs::File;
+use std::io::IoSlice;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::net::UnixListener;
+use std::time::{Duration, Instant};
+
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+
+use super::*;
+use crate::config::DaemonOptions;
+use crate::proxy::testing::{Answer, Peer, Scripted, Site, hello};
+use crate::wire::Body;
+
+fn site() -> Site {
+    Site::new(DaemonOptions { socket_timeout: Some(Duration::from_secs(9)), ..DaemonOptions::default() })
+}
+
+/// One request without a body, answered with these bytes; the worker then closes.
+fn answered(client: &mut Scripted, answer: &[u8]) -> String {
+    let site = site();
+    let outcome = site.exchange(Body::None, client, |listeners| Peer::asked(&listeners[0]).say(answer));
+    assert_eq!(site.load(0), 0);
+    shown(&outcome)
+}
+
+fn shown(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Failed(failure) => format!("{} {}", failure.status(), failure.to_string().split(':').next().unwrap()),
+        Outcome::Redirect(path) => format!("to {}", String::from_utf8_lossy(path)),
+        other => format!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_small_answer_goes_out_in_one_pass() {
+    let mut client = Scripted::default();
+    assert_eq!(answered(&mut client, &hello()), "Done");
+    assert_eq!(client.got, ["head 200 1", "end hello"]);
+}
+
+#[test]
+fn an_answer_in_pieces_is_flushed_where_the_worker_pauses() {
+    let (site, mut client) = (site(), Scripted::default());
+    let outcome = site.exchange(Body::None, &mut client, |listeners| {
+        let mut peer = Peer::asked(&listeners[0]);
+        peer.say(&Answer::head("200 OK", &[]).0);
+        std::thread::sleep(Duration::from_millis(40));
+        peer.say(&Answer::default().data(b"one").0);
+        std::thread::sleep(Duration::from_millis(40));
+        peer.say(&Answer::default().data(b"two").data(b"three").end());
+    });
+    assert_eq!(shown(&outcome), "Done");
+    assert_eq!(client.got, ["head 200 0", "flush", "more one", "flush", "end twothree"]);
+}
+
+#[test]
+fn large_data_is_passed_on_as_it_comes_and_flushed_after_the_buffer_size() {
+    let options = DaemonOptions { response_buffer_size: Some(65_536), ..DaemonOptions::default() };
+    let (site, mut client) = (Site::new(options), Scripted::default());
+    let piece = vec![b'x'; 50_000];
+    let answer = Answer::head("200 OK", &[]).data(&piece).data(&piece).end();
+    let outcome = site.exchange(Body::None, &mut client, |listeners| Peer::asked(&listeners[0]).say(&answer));
+    assert_eq!(shown(&outcome), "Done");
+    let sent: Vec<_> = client.got.iter().filter(|line| line.contains("bytes")).collect();
+    assert_eq!(sent, ["more 50000 bytes", "flush 50000 bytes"]);
+    assert_eq!(client.got.last().unwrap(), "end");
+}
+
+#[test]
+fn a_connection_is_used_again() {
+    let site = site();
+    let mut clients = [Scripted::default(), Scripted::default()];
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut peer = Peer::accept(&site.listeners[0]);
+            for _ in 0..2 {
+                peer.request();
+                peer.say(&hello());
+            }
+            assert!(peer.is_left());
+        });
+        for client in &mut clients {
+            let outcome = crate::proxy::serve::exchange(
+                &site.child,
+                site.group(),
+                false,
+                &crate::proxy::testing::request(Body::None),
+                client,
+            );
+            assert_eq!(shown(&outcome), "Done");
+        }
+        assert_eq!(site.idle(), 1);
+        site.child.stop();
+    });
+}
+
+#[test]
+fn the_body_travels_when_the_worker_asks() {
+    let (site, mut client) = (site(), Scripted::body(&["one", "two"]));
+    let outcome = site.exchange(Body::Length(6), &mut client, |listeners| {
+        let mut peer = Peer::asked(&listeners[0]);
+        let mut heard = Vec::new();
+        for most in [0, 4, 4, 4] {
+            peer.say(&Answer::default().and(&FromWorker::WantBody(most)).0);
+            peer.hear(|frame| {
+                heard.push(match frame {
+                    FromChild::Body(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),
+                    other => format!("{other:?}"),
+                });
+                true
+            });
+        }
+        assert_eq!(heard, ["", "one", "two", "BodyEnd"]);
+        peer.say(&hello());
+    });
+    assert_eq!(shown(&outcome), "Done");
+    assert_eq!(client.got, ["continue", "head 200 1", "end hello"]);
+}
+
+#[test]
+fn a_body_that_cant_be_read_decides_the_status_unless_the_application_answers() {
+    for (error, status, line) in [
+        (InputError::Timeout, 408, "WSGI0126"),
+        (InputError::TooLarge, 413, "WSGI0126"),
+        (InputError::Failed("odd".to_owned()), 500, "WSGI0126"),
+    ] {
+        for own_answer in [false, true] {
+            let (site, mut client) = (site(), Scripted::default());
+            client.body.push_back(Err(error.clone()));
+            let outcome = site.exchange(Body::Chunked, &mut client, |listeners| {
+                let mut peer = Peer::asked(&listeners[0]);
+                peer.say(&Answer::default().and(&FromWorker::WantBody(10)).0);
+                assert!(peer.hear(|frame| matches!(frame, FromChild::BodyError(_))));
+                match own_answer {
+                    true => peer.say(&hello()),
+                    false => peer.say(&Answer::default().and(&FromWorker::End(End::Status(500))).0),
+                }
+            });
+            assert_eq!(client.logged(), [line]);
+            assert_eq!(shown(&outcome), if own_answer { "Done".to_owned() } else { format!("Status({status})") });
+        }
+    }
+}
+
+#[test]
+fn an_answer_that_ends_early_is_cut_off() {
+    let head = || Answer::head("200 OK", &[]).data(b"half");
+    let mut client = Scripted::default();
+    assert_eq!(answered(&mut client, &head().and(&FromWorker::End(End::Aborted)).0), "Done");
+    assert_eq!(client.got.last().unwrap(), "cut");
+    let mut client = Scripted::default();
+    assert_eq!(answered(&mut client, &head().0), "Done");
+    assert_eq!((client.logged(), client.got.last().unwrap().as_str()), (vec!["WSGI0119"], "cut"));
+    let mut client = Scripted::default();
+    assert_eq!(answered(&mut client, &[head().0, b"junk and more".to_vec()].concat()), "Done");
+    assert_eq!((client.logged(), client.got.last().unwrap().as_str()), (vec!["WSGI0362"], "cut"));
+}
+
+#[test]
+fn without_a_head_the_client_gets_httpds_page() {
+    for (answer, expected) in [
+        (Vec::new(), "502 WSGI0146"),
+        (Answer::default().and(&FromWorker::End(End::Status(504))).0, "Status(504)"),
+        (Answer::default().and(&FromWorker::End(End::Aborted)).0, "Status(500)"),
+        (b"\xff junk that is no frame".to_vec(), "500 WSGI0148"),
+        (Answer::head("200 OK\r\nX: y", &[]).0, "500 WSGI0148"),
+        (Answer::head("200 OK", &[("X", "a\nb")]).0, "500 WSGI0148"),
+        (Answer::head("200 OK", &[("X", &"a".repeat(40_000))]).0, "500 WSGI0144"),
+        (Answer::default().and(&FromWorker::Log { level: 3, line: b"x" }).0, "502 WSGI0146"),
+    ] {
+        assert_eq!(answered(&mut Scripted::default(), &answer), expected);
+    }
+}
+
+#[test]
+fn a_worker_that_is_silent_times_out_before_and_behind_the_head() {
+    let options = || DaemonOptions { socket_timeout: Some(Duration::from_millis(100)), ..DaemonOptions::default() };
+    let quiet = |answer: Vec<u8>| {
+        let (site, mut client) = (Site::new(options()), Scripted::default());
+        let outcome = site.exchange(Body::None, &mut client, |listeners| {
+            let mut peer = Peer::asked(&listeners[0]);
+            peer.say(&answer);
+            assert!(peer.is_left());
+        });
+        (shown(&outcome), client.logged().join(" "))
+    };
+    assert_eq!(quiet(Vec::new()), ("504 WSGI0145".to_owned(), String::new()));
+    assert_eq!(quiet(Answer::head("200 OK", &[]).0), ("Done".to_owned(), "WSGI0118".to_owned()));
+}
+
+#[test]
+fn a_client_that_leaves_is_told_to_the_worker() {
+    let (site, mut client) = (site(), Scripted { gone: true, ..Scripted::default() });
+    let outcome = site.exchange(Body::None, &mut client, |listeners| {
+        let mut peer = Peer::asked(&listeners[0]);
+        peer.say(&Answer::head("200 OK", &[]).data(b"more to come").0);
+        assert!(peer.is_left());
+    });
+    assert_eq!((shown(&outcome), client.logged().len()), ("Done".to_owned(), 0));
+}
+
+#[test]
+fn a_local_location_is_a_redirect_within_httpd_for_status_200_only() {
+    let answer = |status, path| Answer::head(status, &[("Location", path)]).data(b"dropped").end();
+    let mut client = Scripted::default();
+    assert_eq!(answered(&mut client, &answer("200 OK", "/other?x=1")), "to /other?x=1");
+    assert_eq!(client.got, ["keep 200"]);
+    assert_eq!(answered(&mut Scripted::default(), &answer("302 Found", "/other")), "Done");
+    assert_eq!(answered(&mut Scripted::default(), &answer("200 OK", "http://h/other")), "Done");
+}
+
+#[test]
+fn error_pages_replace_answers_where_asked() {
+    let answer = |status| Answer::head(status, &[]).data(b"dropped").end();
+    for (status, outcome) in [("404 Not Found", "Status(404)"), ("302 Found", "Done")] {
+        let mut client = Scripted { error_override: true, ..Scripted::default() };
+        assert_eq!(answered(&mut client, &answer(status)), outcome);
+    }
+    assert_eq!(answered(&mut Scripted::default(), &answer("404 Not Found")), "Done");
+}
+
+#[test]
+fn what_is_not_wanted_is_skipped_and_the_connection_kept_unless_it_is_long() {
+    for (length, kept) in [(1000, 1), (600_000, 0)] {
+        let (site, mut client) = (site(), Scripted { error_override: true, ..Scripted::default() });
+        let piece = vec![b'x'; length];
+        let answer = Answer::head("500 Oh", &[]).data(&piece).data(&piece).end();
+        let outcome = site.exchange(Body::None, &mut client, |listeners| {
+            let mut peer = Peer::asked(&listeners[0]);
+            // The child may leave in the middle.
+            let _ = std::io::Write::write_all(&mut peer.stream, &answer);
+        });
+        assert_eq!((shown(&outcome), site.idle()), ("Status(500)".to_owned(), kept));
+    }
+}
+
+#[test]
+fn a_file_comes_as_a_descriptor() {
+    let path = std::env::temp_dir().join(format!("mod_wsgi-relay-{}", std::process::id()));
+    std::fs::write(&path, "0123456789").unwrap();
+    let file = File::open(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let with_file = |listeners: &[UnixListener], with: bool| {
+        let mut peer = Peer::asked(&listeners[0]);
+        peer.say(&Answer::head("200 OK", &[]).0);
+        let frame = Answer::default().and(&FromWorker::File { offset: 2, length: 3 }).0;
+        if with {
+            let rights = [file.as_raw_fd()];
+            let control = [ControlMessage::ScmRights(&rights)];
+            let parts = [IoSlice::new(&frame)];
+            sendmsg::<()>(peer.stream.as_raw_fd(), &parts, &control, MsgFlags::empty(), None).unwrap();
+        } else {
+            peer.say(&frame);
+        }
+        peer.say(&Answer::default().data(b"!").end());
+    };
+    let (site, mut client) = (site(), Scripted::default());
+    let outcome = site.exchange(Body::None, &mut client, |listeners| with_file(listeners, true));
+    // In one pass or two.
+    let sent: String = client.got.iter().filter_map(|line| line.split_once(' ')).map(|(_, text)| text).collect();
+    assert_eq!((shown(&outcome), sent.trim_start_matches("200 0")), ("Done".to_owned(), "234!"));
+    assert_eq!(site.idle(), 1);
+    let mut client = Scripted::default();
+    let site = self::site();
+    let outcome = site.exchange(Body::None, &mut client, |listeners| with_file(listeners, false));
+    assert_eq!((shown(&outcome), client.got.last().unwrap().as_str()), ("Done".to_owned(), "cut"));
+}
+
+#[test]
+fn surplus_behind_the_end_closes_the_connection() {
+    let (site, mut client) = (site(), Scripted::default());
+    let answer = [hello(), hello()].concat();
+    let outcome = site.exchange(Body::None, &mut client, |listeners| Peer::asked(&listeners[0]).say(&answer));
+    assert_eq!((shown(&outcome), site.idle()), ("Done".to_owned(), 0));
+}
+
+#[test]
+fn what_is_refused_or_unread_goes_elsewhere() {
+    let (site, mut client) = (site(), Scripted::default());
+    let outcome = site.exchange(Body::None, &mut client, |listeners| {
+        // Refuses in words.
+        let mut first = Peer::asked(&listeners[0]);
+        first.say(&Answer::default().and(&FromWorker::Log { level: 6, line: b"x" }).and(&FromWorker::Refused).0);
+        // Dies with the request unread.
+        drop(Peer::accept(&listeners[0]));
+        Peer::asked(&listeners[0]).say(&hello());
+    });
+    assert_eq!(shown(&outcome), "Done");
+    assert_eq!(client.got, ["log x", "head 200 1", "end hello"]);
+}
+
+#[test]
+fn a_kept_connection_that_died_is_replaced_in_silence() {
+    let site = site();
+    let mut clients = [Scripted::default(), Scripted::default()];
+    for client in &mut clients {
+        let outcome = site.exchange(Body::None, client, |listeners| {
+            let mut peer = Peer::asked(&listeners[0]);
+            peer.say(&hello());
+        });
+        assert_eq!((shown(&outcome), site.idle()), ("Done".to_owned(), 1));
+    }
+}
+
+#[test]
+fn refusals_end_with_503() {
+    let options = DaemonOptions { connect_timeout: Some(Duration::from_millis(200)), ..DaemonOptions::default() };
+    let (site, mut client) = (Site::new(options), Scripted::default());
+    let began = Instant::now();
+    let outcome = site.exchange(Body::None, &mut client, |listeners| {
+        listeners[0].set_nonblocking(true).unwrap();
+        while began.elapsed() < Duration::from_millis(600) {
+            // Closed with the greeting unread.
+            drop(listeners[0].accept());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    });
+    assert!(["503 WSGI0116", "503 WSGI0124"].contains(&shown(&outcome).as_str()), "{outcome:?}");
+    assert!((Duration::from_millis(200)..Duration::from_secs(1)).contains(&began.elapsed()));
+}
