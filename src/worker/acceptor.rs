@@ -1,8 +1,10 @@
 //! The door: loads scripts before it opens, lets children in who show the secret, turns everybody away when it closes.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::AsFd as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -69,8 +71,7 @@ fn load(process: &Process, preload: &[(Vec<u8>, Vec<u8>)]) {
         if process.is_stopping() {
             return;
         }
-        let path: &Path =
-            std::ffi::OsStr::new(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(script)).as_ref();
+        let path = Path::new(OsStr::from_bytes(script));
         let preloaded = number >= group.imports.len();
         // An alias may name a folder of scripts; a script that was served may have been deleted.
         if path.is_dir() || (preloaded && !path.is_file()) {

@@ -31,7 +31,7 @@ pub(super) fn begin() -> Result<Option<MainThread>, Unfit> {
         log::line(Level::Error, b"WSGI0412: mod_wsgi-worker is started by mod_wsgi-supervisor only");
         return Err(Unfit);
     };
-    let (group, slot, preload, listener) = match settings(&channel) {
+    let (group, preload, listener) = match settings(&channel) {
         Ok(Some(said)) => said,
         Ok(None) => return Ok(None),
         Err(cause) => {
@@ -42,7 +42,7 @@ pub(super) fn begin() -> Result<Option<MainThread>, Unfit> {
     title::set(&group.options.display_name(&group.name));
     become_worker(&group).map_err(|cause| unfit(&channel, cause))?;
     let (python, process, arrivals) = start_python(group, channel)?;
-    let started = start_threads(process, listener, slot, preload, arrivals);
+    let started = start_threads(process, listener, preload, arrivals);
     started.map_err(|cause| {
         unfit(&process.channel, format!("WSGI0414: the worker's threads can't be started: {cause}"))
     })?;
@@ -56,15 +56,15 @@ fn unfit(channel: &Channel, cause: String) -> Unfit {
     Unfit
 }
 
-type Said = (GroupSettings, u32, Vec<(Vec<u8>, Vec<u8>)>, OwnedFd);
+type Said = (GroupSettings, Vec<(Vec<u8>, Vec<u8>)>, OwnedFd);
 
 /// The first message; nothing where the supervisor has gone.
 fn settings(channel: &Channel) -> io::Result<Option<Said>> {
     match channel.receive::<ToWorker>()? {
-        Some((ToWorker::Settings { group, slot, preload }, descriptors)) => {
+        Some((ToWorker::Settings { group, preload, .. }, descriptors)) => {
             let listener =
                 descriptors.into_iter().next().ok_or_else(|| io::Error::other("no listening socket came"))?;
-            Ok(Some((*group, slot, preload, listener)))
+            Ok(Some((*group, preload, listener)))
         }
         Some((other, _)) => Err(io::Error::other(format!("{other:?} came first"))),
         None => Ok(None),
@@ -247,7 +247,6 @@ fn spread(most: u64, processes: u32) -> u64 {
 fn start_threads(
     process: &'static Process,
     listener: OwnedFd,
-    _slot: u32,
     preload: Vec<(Vec<u8>, Vec<u8>)>,
     arrivals: handlers::Arrivals,
 ) -> io::Result<()> {
