@@ -21,7 +21,7 @@ fn script(text: &str) -> String {
     )
 }
 
-wsgi_test!(hello_conf_serves_the_demo, |site| {
+wsgi_test!(hello_conf_serves_the_demo, embedded, |site| {
     let site = site.standalone("hello.conf");
     copy(&tree().join("conf-examples/demo"), &site.root.join("apps/demo"));
     let server = site.start();
@@ -30,7 +30,7 @@ wsgi_test!(hello_conf_serves_the_demo, |site| {
     assert_eq!(server.get("/else").status, 404);
 });
 
-wsgi_test!(flask_venv_conf, |site| {
+wsgi_test!(flask_venv_conf, embedded, |site| {
     let home = environment(&site);
     std::fs::create_dir(site.root.join("site")).unwrap();
     std::os::unix::fs::symlink(home, site.root.join("site/venv")).unwrap();
@@ -39,7 +39,7 @@ wsgi_test!(flask_venv_conf, |site| {
     assert_eq!(ask(&server, "/").ok(), "Welcome to the shop");
 });
 
-wsgi_test!(django_conf, |site| {
+wsgi_test!(django_conf, embedded, |site| {
     let home = environment(&site);
     std::fs::create_dir(site.root.join("site")).unwrap();
     copy(&tree().join("tests/frameworks/django_site"), &site.root.join("site/project"));
@@ -57,7 +57,7 @@ wsgi_test!(django_conf, |site| {
     assert_eq!(local("/media/a.wsgi").ok(), "never run");
 });
 
-wsgi_test!(directory_of_scripts_conf, |site| {
+wsgi_test!(directory_of_scripts_conf, embedded, |site| {
     let site = site
         .load(&["negotiation"])
         .file("site/htdocs/index.html", "front")
@@ -73,7 +73,7 @@ wsgi_test!(directory_of_scripts_conf, |site| {
     assert_eq!(ask(&server, "/direct/one/x").ok(), "one /x");
 });
 
-wsgi_test!(rewrite_root_conf, |site| {
+wsgi_test!(rewrite_root_conf, embedded, |site| {
     let site =
         site.load(&["rewrite"]).file("site/htdocs/page.txt", "static").file("site/htdocs/site.wsgi", script("site"));
     let server = example(site, "rewrite-root.conf").start();
@@ -81,7 +81,7 @@ wsgi_test!(rewrite_root_conf, |site| {
     assert_eq!(ask(&server, "/anything/else").ok(), "site /anything/else");
 });
 
-wsgi_test!(debian_wsgi_conf, |site| {
+wsgi_test!(debian_wsgi_conf, embedded, |site| {
     let site = site.conf("Include ${TREE}/conf-examples/debian/wsgi.conf").app("where");
     assert_eq!(site.start().get("/").status, 200);
 });
