@@ -16,7 +16,7 @@ pub(crate) mod wait;
 
 pub(crate) use client::{Request, Response};
 pub(crate) use server::Server;
-pub(crate) use setting::{Interpreter, Mode, Mpm, Setting};
+pub(crate) use setting::{Interpreter, Mpm, Setting};
 pub(crate) use site::Site;
 pub(crate) use wait::until;
 
@@ -28,7 +28,7 @@ pub(crate) use wait::until;
 /// | `every_mpm` | event, worker, prefork | event, worker, prefork |
 /// | `both_interpreters` | a sub-interpreter, the main one | a sub-interpreter, the main one |
 /// | `embedded`, `embedded_every_mpm` | as above | not at all |
-/// | `groups` | not at all | event MPM, groups configured by the test |
+/// | `groups`, `groups_every_mpm` | not at all | as above, with groups that the test configures |
 macro_rules! wsgi_test {
     ($name:ident, |$site:ident| $body:block) => {
         wsgi_test!($name, usual, |$site| $body);
@@ -72,6 +72,13 @@ macro_rules! wsgi_test {
     ($name:ident, groups, |$site:ident| $body:block) => {
         wsgi_test!(@settings $name, |$site| $body, {
             daemon_event: $crate::harness::Setting::GROUPS,
+        });
+    };
+    ($name:ident, groups_every_mpm, |$site:ident| $body:block) => {
+        wsgi_test!(@settings $name, |$site| $body, {
+            daemon_event: $crate::harness::Setting::GROUPS,
+            daemon_worker: $crate::harness::Setting::GROUPS.under($crate::harness::Mpm::Worker),
+            daemon_prefork: $crate::harness::Setting::GROUPS.under($crate::harness::Mpm::Prefork),
         });
     };
     (@settings $name:ident, |$site:ident| $body:block, { $($setting:ident: $value:expr,)+ }) => {

@@ -28,6 +28,7 @@ pub(crate) struct Site {
     threads: u32,
     daemon: String,
     unprivileged: bool,
+    single: bool,
     standalone: Option<&'static str>,
 }
 
@@ -46,6 +47,7 @@ impl Site {
             threads: 8,
             daemon: "processes=1 threads=4".to_owned(),
             unprivileged: false,
+            single: false,
             standalone: None,
         })
     }
@@ -135,6 +137,12 @@ impl Site {
         self
     }
 
+    /// Starts httpd with `-X`: one process, no child.
+    pub(crate) fn single(mut self) -> Site {
+        self.single = true;
+        self
+    }
+
     /// Uses a complete configuration of `conf-examples/` instead of the harness's own; `${APP}` is the demo.
     pub(crate) fn standalone(mut self, name: &'static str) -> Site {
         self.standalone = Some(name);
@@ -153,7 +161,8 @@ impl Site {
             self.write_configuration(port);
             let mut command = self.command(port);
             // At its end httpd signals its whole process group, so it must not be ours.
-            command.args(["-D", "FOREGROUND"]).process_group(0).stdin(Stdio::null());
+            command.args(if self.single { &["-X"][..] } else { &["-D", "FOREGROUND"] });
+            command.process_group(0).stdin(Stdio::null());
             command.stdout(File::create(self.root.join("logs/stdout")).unwrap());
             command.stderr(File::create(self.root.join("logs/stderr")).unwrap());
             if self.unprivileged {
@@ -179,7 +188,7 @@ impl Site {
     }
 
     /// Runs `httpd -t`: whether it passed and all it printed.
-    pub(crate) fn test(self) -> (bool, String) {
+    pub(crate) fn test(&self) -> (bool, String) {
         let port = free_port();
         self.write_configuration(port);
         let Output { status, stdout, stderr } = self.command(port).arg("-t").output().unwrap();
