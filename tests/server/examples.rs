@@ -3,6 +3,7 @@
 use crate::frameworks::environment;
 use crate::harness::folder::copy;
 use crate::harness::httpd::tree;
+use crate::harness::process::command_line;
 use crate::harness::{Request, Response, Server, Site, wsgi_test};
 
 /// The site of an example: its folder, and the values an administrator would change.
@@ -13,6 +14,11 @@ fn example(site: Site, name: &str) -> Site {
 
 fn ask(server: &Server, target: &str) -> Response {
     server.ask(&Request::get(target).header("Host", "shop.example"))
+}
+
+/// How many processes ps shows under that name.
+fn named(server: &Server, name: &str) -> usize {
+    server.descendants().into_iter().filter(|id| command_line(*id).trim() == name).count()
 }
 
 fn script(text: &str) -> String {
@@ -37,6 +43,7 @@ wsgi_test!(flask_venv_conf, embedded, |site| {
     copy(&tree().join("tests/frameworks/flask_shop"), &site.root.join("site/app"));
     let server = example(site, "flask-venv.conf").start();
     assert_eq!(ask(&server, "/").ok(), "Welcome to the shop");
+    assert_eq!(named(&server, "(wsgi:shop)"), 2);
 });
 
 wsgi_test!(django_conf, embedded, |site| {
@@ -53,6 +60,7 @@ wsgi_test!(django_conf, embedded, |site| {
     let server = example(site, "django.conf").start();
     let local = |target: &str| server.ask(&Request::get(target).header("Host", "localhost"));
     assert_eq!(local("/items/").json()["items"][0], "the first item");
+    assert_eq!(named(&server, "(wsgi:blog)"), 2);
     assert!(local("/static/admin/css/base.css").ok().contains("body"));
     assert_eq!(local("/media/a.wsgi").ok(), "never run");
 });

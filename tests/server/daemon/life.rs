@@ -74,7 +74,7 @@ wsgi_test!(a_request_that_is_too_long_ends_its_process, groups, |site| {
     let server = act(site, "threads=1 request-timeout=1 shutdown-timeout=1 graceful-timeout=1").start();
     let (mut connection, first) = held(&server, "/hold", "long");
     assert_eq!(connection.response("GET").status, 502);
-    server.wait_log("WSGI0146");
+    server.wait_log("WSGI014");
     assert_ne!(recovered(&server, first), first);
     wait_line(&server, &["hold_on"]);
     assert!(!is_alive(first));
@@ -96,7 +96,7 @@ wsgi_test!(an_interrupt_that_does_not_help_ends_the_process, groups, |site| {
         act(site, "threads=1 request-timeout=1 interrupt-timeout=1 shutdown-timeout=1 graceful-timeout=1").start();
     let first = pid(&server);
     assert_eq!(server.get("/sleep?100").status, 502);
-    server.wait_log("WSGI0146");
+    server.wait_log("WSGI014");
     assert_ne!(recovered(&server, first), first);
     server.allow_log(&format!("pid {first}"));
 });
@@ -105,7 +105,7 @@ wsgi_test!(a_lock_of_python_that_is_kept_ends_the_process, groups, |site| {
     let server = act(site, "threads=2 deadlock-timeout=2 shutdown-timeout=1").start();
     let (mut connection, first) = held(&server, "/keep-the-gil", "lock");
     assert_eq!(connection.response("GET").status, 502);
-    server.wait_log("WSGI0146");
+    server.wait_log("WSGI014");
     assert_ne!(recovered(&server, first), first);
     wait_line(&server, &["eadlock"]);
     wait_end(first);
@@ -151,7 +151,7 @@ wsgi_test!(startup_timeout_gives_up_on_a_script_that_does_not_load, groups, |sit
     wait_end(first);
     server.root.write("var/go", "");
     until("the script to be loaded", || (server.get("/").status == 200).then_some(()));
-    for text in ["WSGI0146", "startup", "WSGI0322", &format!("pid {first}"), "in time"] {
+    for text in ["WSGI014", "startup", "WSGI0322", &format!("pid {first}"), "in time"] {
         server.allow_log(text);
     }
 });
@@ -202,7 +202,7 @@ wsgi_test!(the_wait_for_requests_is_limited_after_a_graceful_signal, groups, |si
         let (mut connection, first) = held(&server, "/hold", "one");
         send(first, Signal::SIGUSR1);
         assert_eq!(connection.response("GET").status, 502, "{option}");
-        server.wait_log("WSGI0146");
+        server.wait_log("WSGI014");
         wait_end(first);
         assert_ne!(recovered(&server, first), first);
         server.allow_log(&format!("pid {first}"));

@@ -122,7 +122,7 @@ wsgi_test!(a_hard_restart_and_a_stop_wait_for_no_request, groups_every_mpm, |sit
     assert!(connection.try_response("GET").is_none_or(|response| response.status >= 500));
     wait_end(first);
     let (_connection, second) = held(&server, "/hold", "two");
-    for text in ["WSGI0146", "WSGI0321", &format!("pid {first}"), &format!("pid {second}"), "AH00045"] {
+    for text in ["WSGI014", "WSGI0321", &format!("pid {first}"), &format!("pid {second}"), "AH00045"] {
         server.allow_log(text);
     }
     server.signal(Signal::SIGTERM);

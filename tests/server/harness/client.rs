@@ -176,11 +176,9 @@ impl Connection {
         self.stream.write_all(bytes.as_ref()).is_ok()
     }
 
-    /// Sends bytes from a thread of its own, while this one reads.
-    pub(crate) fn send_meanwhile(&self, bytes: Vec<u8>) -> std::thread::JoinHandle<()> {
-        let mut stream = self.stream.try_clone().unwrap();
-        // A server that has answered may close before it has read everything.
-        std::thread::spawn(move || drop(stream.write_all(&bytes)))
+    /// The same connection for another thread that sends while this one reads.
+    pub(crate) fn sender(&self) -> TcpStream {
+        self.stream.try_clone().unwrap()
     }
 
     /// Sends only the head of a request, whatever its body.

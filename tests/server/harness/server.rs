@@ -27,15 +27,22 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Waits until a just started httpd serves; what it wrote if it ended instead.
-    pub(crate) fn wait_for(mut child: Child, root: &Folder) -> Result<Child, String> {
-        let served = until("httpd to serve or to end", || {
-            if root.read("logs/error.log").contains(SERVING) {
+    /// Waits until a just started httpd serves, as it says or as `serves` sees; what it wrote if it ended instead.
+    pub(crate) fn wait_for(mut child: Child, root: &Folder, serves: impl Fn() -> bool) -> Result<Child, String> {
+        let served = within(DEADLINE, || {
+            if root.read("logs/error.log").contains(SERVING) || serves() {
                 return Some(true);
             }
             child.try_wait().unwrap().map(|_| false)
         });
-        if served { Ok(child) } else { Err(format!("{}{}", root.read("logs/stderr"), root.read("logs/error.log"))) }
+        if served.is_none() {
+            send(child.id(), Signal::SIGTERM);
+        }
+        if served == Some(true) {
+            Ok(child)
+        } else {
+            Err(format!("{}{}", root.read("logs/stderr"), root.read("logs/error.log")))
+        }
     }
 
     pub(crate) fn new(child: Child, root: Folder, port: u16, announced: Vec<String>) -> Server {

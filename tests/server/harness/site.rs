@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Output, Stdio};
 
@@ -169,7 +169,9 @@ impl Site {
                 self.give_up_privileges(&mut command);
             }
             let child = command.spawn().unwrap();
-            match Server::wait_for(child, &self.root) {
+            // With -X it does not say that it serves.
+            let serves = || self.single && TcpStream::connect(("127.0.0.1", port)).is_ok();
+            match Server::wait_for(child, &self.root, serves) {
                 Ok(child) => return Ok(Server::new(child, self.root, port, self.announced)),
                 Err(text) if text.contains("Address already in use") => port = free_port(),
                 Err(text) => return Err(text),
