@@ -5,6 +5,8 @@ APXS ?= apxs
 PYTHON := $(or $(PYO3_PYTHON),/usr/bin/python3)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 MODULE := $(TARGET)/release/libmod_wsgi.so
+# Daemon mode: looked for beside the module.
+PROGRAMS := mod_wsgi-supervisor mod_wsgi-worker
 ENVIRONMENT := .env/tests
 # Server tests mostly wait for an httpd: two per processor.
 THREADS ?= $(shell expr 2 \* $$(nproc))
@@ -37,6 +39,9 @@ advisories:
 install:
 	@test -f $(MODULE) || { echo "Nothing to install: run make first." >&2; exit 1; }
 	install -D -m 644 $(MODULE) "$(DESTDIR)$$($(APXS) -q LIBEXECDIR)/mod_wsgi.so"
+	for name in $(PROGRAMS); do \
+	    install -m 755 "$(TARGET)/release/$$name" "$(DESTDIR)$$($(APXS) -q LIBEXECDIR)/$$name" || exit 1; \
+	done
 	@if command -v a2enmod >/dev/null; then \
 	    folder="$(DESTDIR)$$($(APXS) -q SYSCONFDIR)/mods-available"; \
 	    install -d "$$folder"; \
@@ -50,7 +55,8 @@ install:
 
 # What install made; wsgi.conf stays, it may have been edited.
 uninstall:
-	rm -f "$(DESTDIR)$$($(APXS) -q LIBEXECDIR)/mod_wsgi.so" "$(DESTDIR)$$($(APXS) -q SYSCONFDIR)/mods-available/wsgi.load"
+	for name in mod_wsgi.so $(PROGRAMS); do rm -f "$(DESTDIR)$$($(APXS) -q LIBEXECDIR)/$$name"; done
+	rm -f "$(DESTDIR)$$($(APXS) -q SYSCONFDIR)/mods-available/wsgi.load"
 
 # The slow tests: a thousand graceful restarts.
 soak: build env

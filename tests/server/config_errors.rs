@@ -24,7 +24,7 @@ fn loads(site: &Site, table: &[(&str, &[&str])]) {
     }
 }
 
-wsgi_test!(wrong_arguments_are_refused, |site| {
+wsgi_test!(wrong_arguments_are_refused, embedded, |site| {
     refused(
         &site,
         &[
@@ -47,7 +47,7 @@ wsgi_test!(wrong_arguments_are_refused, |site| {
     );
 });
 
-wsgi_test!(a_mistyped_option_names_the_nearest, |site| {
+wsgi_test!(a_mistyped_option_names_the_nearest, embedded, |site| {
     refused(
         &site,
         &[
@@ -61,7 +61,7 @@ wsgi_test!(a_mistyped_option_names_the_nearest, |site| {
     );
 });
 
-wsgi_test!(a_directive_in_the_wrong_place_is_refused, |site| {
+wsgi_test!(a_directive_in_the_wrong_place_is_refused, embedded, |site| {
     refused(
         &site,
         &[
@@ -73,13 +73,10 @@ wsgi_test!(a_directive_in_the_wrong_place_is_refused, |site| {
     );
 });
 
-wsgi_test!(what_comes_with_a_later_version_is_refused_by_name, |site| {
+wsgi_test!(what_comes_with_a_later_version_is_refused_by_name, embedded, |site| {
     refused(
         &site,
         &[
-            ("WSGIDaemonProcess shop threads=5", &["WSGIDaemonProcess", "aemon mode"]),
-            ("WSGIProcessGroup shop", &["WSGIProcessGroup", "aemon mode", "%{GLOBAL}"]),
-            ("WSGIScriptAlias /x /y process-group=shop", &["process-group", "aemon mode"]),
             ("<Directory /x>\nWSGIAuthUserScript /y\n</Directory>", &["WSGIAuthUserScript"]),
             ("WSGITrustedProxies 10.0.0.1", &["WSGITrustedProxies"]),
             ("WSGIDispatchScript /x", &["WSGIDispatchScript"]),
@@ -89,7 +86,7 @@ wsgi_test!(what_comes_with_a_later_version_is_refused_by_name, |site| {
     );
 });
 
-wsgi_test!(what_has_no_effect_loads, |site| {
+wsgi_test!(what_has_no_effect_loads, embedded, |site| {
     loads(
         &site,
         &[
@@ -104,7 +101,7 @@ wsgi_test!(what_has_no_effect_loads, |site| {
     );
 });
 
-wsgi_test!(old_spellings_load_with_a_notice, |site| {
+wsgi_test!(old_spellings_load_with_a_notice, embedded, |site| {
     loads(
         &site,
         &[
@@ -115,7 +112,7 @@ wsgi_test!(old_spellings_load_with_a_notice, |site| {
     );
 });
 
-wsgi_test!(slashes_on_one_side_only_are_warned_about, |site| {
+wsgi_test!(slashes_on_one_side_only_are_warned_about, embedded, |site| {
     loads(
         &site,
         &[

@@ -61,6 +61,8 @@ wsgi_test!(variables_of_plain_cgi_that_leak_the_server_are_absent, |site| {
 });
 
 wsgi_test!(wsgi_keys_have_the_types_of_pep_3333, |site| {
+    // To say processes=1 tells applications to expect more of them.
+    let multiprocess = site.setting.mode.is_daemon();
     let server = site.app("environ").start();
     let response = server.get("/");
     let answer = response.json();
@@ -72,7 +74,7 @@ wsgi_test!(wsgi_keys_have_the_types_of_pep_3333, |site| {
     assert_eq!(types["wsgi.version"], "tuple");
     assert_eq!(seen["wsgi.url_scheme"], "http");
     assert_eq!(seen["wsgi.multithread"], true);
-    assert_eq!(seen["wsgi.multiprocess"], false);
+    assert_eq!(seen["wsgi.multiprocess"], multiprocess);
     assert_eq!(seen["wsgi.run_once"], false);
     assert_eq!(seen["wsgi.input_terminated"], true);
     for name in ["wsgi.multithread", "wsgi.multiprocess", "wsgi.run_once", "wsgi.input_terminated"] {
@@ -86,7 +88,7 @@ wsgi_test!(wsgi_keys_have_the_types_of_pep_3333, |site| {
     }
 });
 
-wsgi_test!(multithread_and_multiprocess_follow_the_mpm, every_mpm, |site| {
+wsgi_test!(multithread_and_multiprocess_follow_the_mpm, embedded_every_mpm, |site| {
     let threads = site.setting.mpm != Mpm::Prefork;
     let seen = environ(&site.app("environ").children(2).start().get("/"));
     assert_eq!((&seen["wsgi.multithread"], &seen["wsgi.multiprocess"]), (&json!(threads), &json!(true)));
@@ -94,12 +96,13 @@ wsgi_test!(multithread_and_multiprocess_follow_the_mpm, every_mpm, |site| {
 
 wsgi_test!(mod_wsgi_keys_describe_the_dispatch, both_interpreters, |site| {
     let main = site.setting.interpreter == Interpreter::Main;
+    let daemon = site.setting.mode.is_daemon();
     let server = site.mount("/shop", "environ").start();
     let response = server.get("/shop/x");
     let (seen, types) = (environ(&response), types(&response));
     let group = if main { String::new() } else { format!("localhost:{}|/shop", server.port) };
     assert_eq!(seen["mod_wsgi.application_group"], group);
-    assert_eq!(seen["mod_wsgi.process_group"], "");
+    assert_eq!(seen["mod_wsgi.process_group"], if daemon { "site" } else { "" });
     assert_eq!(seen["mod_wsgi.callable_object"], "application");
     assert_eq!(seen["mod_wsgi.request_handler"], "wsgi-script");
     assert_eq!(seen["mod_wsgi.handler_script"], "");
@@ -117,7 +120,15 @@ wsgi_test!(mod_wsgi_keys_describe_the_dispatch, both_interpreters, |site| {
     assert_eq!(types["mod_wsgi.version"], "tuple");
     assert_eq!(seen["mod_wsgi.version"].as_array().unwrap().len(), 3);
     assert_eq!(seen["apache.version"].as_array().unwrap()[0], 2);
-    assert!(seen["mod_wsgi.request_start"].as_f64() <= seen["mod_wsgi.application_start"].as_f64());
+    let time = |name: &str| seen[format!("mod_wsgi.{name}")].as_f64().unwrap();
+    assert!(time("request_start") <= time("application_start"));
+    if daemon {
+        assert!(time("request_start") <= time("queue_start"));
+        assert!(time("queue_start") <= time("daemon_start"));
+        assert!(time("daemon_start") <= time("application_start"));
+    } else {
+        assert_eq!((time("queue_start"), time("daemon_start")), (0.0, 0.0));
+    }
     assert!(!seen.as_object().unwrap().keys().any(|name| name.starts_with("mod_wsgi.x-")));
 });
 

@@ -3,6 +3,7 @@
 use crate::frameworks::environment;
 use crate::harness::folder::copy;
 use crate::harness::httpd::tree;
+use crate::harness::process::command_line;
 use crate::harness::{Request, Response, Server, Site, wsgi_test};
 
 /// The site of an example: its folder, and the values an administrator would change.
@@ -15,13 +16,18 @@ fn ask(server: &Server, target: &str) -> Response {
     server.ask(&Request::get(target).header("Host", "shop.example"))
 }
 
+/// How many processes ps shows under that name.
+fn named(server: &Server, name: &str) -> usize {
+    server.descendants().into_iter().filter(|id| command_line(*id).trim() == name).count()
+}
+
 fn script(text: &str) -> String {
     format!(
         "def application(environ, start_response):\n    start_response('200 OK', [('X-Group', environ['mod_wsgi.application_group'])])\n    return [b'{text} ' + environ['PATH_INFO'].encode()]\n"
     )
 }
 
-wsgi_test!(hello_conf_serves_the_demo, |site| {
+wsgi_test!(hello_conf_serves_the_demo, embedded, |site| {
     let site = site.standalone("hello.conf");
     copy(&tree().join("conf-examples/demo"), &site.root.join("apps/demo"));
     let server = site.start();
@@ -30,16 +36,17 @@ wsgi_test!(hello_conf_serves_the_demo, |site| {
     assert_eq!(server.get("/else").status, 404);
 });
 
-wsgi_test!(flask_venv_conf, |site| {
+wsgi_test!(flask_venv_conf, embedded, |site| {
     let home = environment(&site);
     std::fs::create_dir(site.root.join("site")).unwrap();
     std::os::unix::fs::symlink(home, site.root.join("site/venv")).unwrap();
     copy(&tree().join("tests/frameworks/flask_shop"), &site.root.join("site/app"));
     let server = example(site, "flask-venv.conf").start();
     assert_eq!(ask(&server, "/").ok(), "Welcome to the shop");
+    assert_eq!(named(&server, "(wsgi:shop)"), 2);
 });
 
-wsgi_test!(django_conf, |site| {
+wsgi_test!(django_conf, embedded, |site| {
     let home = environment(&site);
     std::fs::create_dir(site.root.join("site")).unwrap();
     copy(&tree().join("tests/frameworks/django_site"), &site.root.join("site/project"));
@@ -53,11 +60,12 @@ wsgi_test!(django_conf, |site| {
     let server = example(site, "django.conf").start();
     let local = |target: &str| server.ask(&Request::get(target).header("Host", "localhost"));
     assert_eq!(local("/items/").json()["items"][0], "the first item");
+    assert_eq!(named(&server, "(wsgi:blog)"), 2);
     assert!(local("/static/admin/css/base.css").ok().contains("body"));
     assert_eq!(local("/media/a.wsgi").ok(), "never run");
 });
 
-wsgi_test!(directory_of_scripts_conf, |site| {
+wsgi_test!(directory_of_scripts_conf, embedded, |site| {
     let site = site
         .load(&["negotiation"])
         .file("site/htdocs/index.html", "front")
@@ -73,7 +81,7 @@ wsgi_test!(directory_of_scripts_conf, |site| {
     assert_eq!(ask(&server, "/direct/one/x").ok(), "one /x");
 });
 
-wsgi_test!(rewrite_root_conf, |site| {
+wsgi_test!(rewrite_root_conf, embedded, |site| {
     let site =
         site.load(&["rewrite"]).file("site/htdocs/page.txt", "static").file("site/htdocs/site.wsgi", script("site"));
     let server = example(site, "rewrite-root.conf").start();
@@ -81,7 +89,7 @@ wsgi_test!(rewrite_root_conf, |site| {
     assert_eq!(ask(&server, "/anything/else").ok(), "site /anything/else");
 });
 
-wsgi_test!(debian_wsgi_conf, |site| {
+wsgi_test!(debian_wsgi_conf, embedded, |site| {
     let site = site.conf("Include ${TREE}/conf-examples/debian/wsgi.conf").app("where");
     assert_eq!(site.start().get("/").status, 200);
 });

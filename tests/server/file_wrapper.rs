@@ -146,12 +146,10 @@ wsgi_test!(head_of_a_file_is_its_length, |site| {
 wsgi_test!(a_client_that_goes_leaves_no_descriptor_behind, |site| {
     let server = start(site);
     std::fs::write(server.root.join("var/large"), vec![b'x'; 20_000_000]).unwrap();
-    let child = server.children()[0];
     let open = || {
-        let links = std::fs::read_dir(format!("/proc/{child}/fd")).unwrap();
-        links
-            .filter(|link| std::fs::read_link(link.as_ref().unwrap().path()).is_ok_and(|to| to.ends_with("large")))
-            .count()
+        let folders = server.descendants().into_iter().map(|id| std::fs::read_dir(format!("/proc/{id}/fd")));
+        let links = folders.flatten().flatten().flatten();
+        links.filter(|link| std::fs::read_link(link.path()).is_ok_and(|to| to.ends_with("large"))).count()
     };
     for _ in 0..20 {
         let mut connection = server.connect();

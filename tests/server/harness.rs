@@ -8,6 +8,7 @@ pub(crate) mod client;
 pub(crate) mod folder;
 pub(crate) mod httpd;
 pub(crate) mod log;
+pub(crate) mod process;
 pub(crate) mod server;
 pub(crate) mod setting;
 pub(crate) mod site;
@@ -21,8 +22,13 @@ pub(crate) use wait::until;
 
 /// Declares a server test: its name, how often it runs, and a body that gets a [`Site`] to configure and start.
 ///
-/// `usual` (default) is the event MPM and the default interpreter; `every_mpm` repeats the body under event, worker and
-/// prefork; `both_interpreters` repeats it in a sub-interpreter and in the main one. A new mode is a new line in each arm.
+/// | kind | embedded mode | daemon mode |
+/// |---|---|---|
+/// | `usual` (default) | event MPM | event MPM |
+/// | `every_mpm` | event, worker, prefork | event, worker, prefork |
+/// | `both_interpreters` | a sub-interpreter, the main one | a sub-interpreter, the main one |
+/// | `embedded`, `embedded_every_mpm` | as above | not at all |
+/// | `groups`, `groups_every_mpm` | not at all | as above, with groups that the test configures |
 macro_rules! wsgi_test {
     ($name:ident, |$site:ident| $body:block) => {
         wsgi_test!($name, usual, |$site| $body);
@@ -30,6 +36,7 @@ macro_rules! wsgi_test {
     ($name:ident, usual, |$site:ident| $body:block) => {
         wsgi_test!(@settings $name, |$site| $body, {
             embedded: $crate::harness::Setting::EMBEDDED,
+            daemon_event: $crate::harness::Setting::DAEMON,
         });
     };
     ($name:ident, every_mpm, |$site:ident| $body:block) => {
@@ -37,12 +44,41 @@ macro_rules! wsgi_test {
             embedded_event: $crate::harness::Setting::EMBEDDED,
             embedded_worker: $crate::harness::Setting::EMBEDDED.under($crate::harness::Mpm::Worker),
             embedded_prefork: $crate::harness::Setting::EMBEDDED.under($crate::harness::Mpm::Prefork),
+            daemon_event: $crate::harness::Setting::DAEMON,
+            daemon_worker: $crate::harness::Setting::DAEMON.under($crate::harness::Mpm::Worker),
+            daemon_prefork: $crate::harness::Setting::DAEMON.under($crate::harness::Mpm::Prefork),
         });
     };
     ($name:ident, both_interpreters, |$site:ident| $body:block) => {
         wsgi_test!(@settings $name, |$site| $body, {
             embedded_sub: $crate::harness::Setting::EMBEDDED,
             embedded_main: $crate::harness::Setting::EMBEDDED.in_main(),
+            daemon_sub: $crate::harness::Setting::DAEMON.in_sub(),
+            daemon_main: $crate::harness::Setting::DAEMON.in_main(),
+        });
+    };
+    ($name:ident, embedded, |$site:ident| $body:block) => {
+        wsgi_test!(@settings $name, |$site| $body, {
+            embedded: $crate::harness::Setting::EMBEDDED,
+        });
+    };
+    ($name:ident, embedded_every_mpm, |$site:ident| $body:block) => {
+        wsgi_test!(@settings $name, |$site| $body, {
+            embedded_event: $crate::harness::Setting::EMBEDDED,
+            embedded_worker: $crate::harness::Setting::EMBEDDED.under($crate::harness::Mpm::Worker),
+            embedded_prefork: $crate::harness::Setting::EMBEDDED.under($crate::harness::Mpm::Prefork),
+        });
+    };
+    ($name:ident, groups, |$site:ident| $body:block) => {
+        wsgi_test!(@settings $name, |$site| $body, {
+            daemon_event: $crate::harness::Setting::GROUPS,
+        });
+    };
+    ($name:ident, groups_every_mpm, |$site:ident| $body:block) => {
+        wsgi_test!(@settings $name, |$site| $body, {
+            daemon_event: $crate::harness::Setting::GROUPS,
+            daemon_worker: $crate::harness::Setting::GROUPS.under($crate::harness::Mpm::Worker),
+            daemon_prefork: $crate::harness::Setting::GROUPS.under($crate::harness::Mpm::Prefork),
         });
     };
     (@settings $name:ident, |$site:ident| $body:block, { $($setting:ident: $value:expr,)+ }) => {
@@ -51,7 +87,7 @@ macro_rules! wsgi_test {
             $(
                 #[test]
                 fn $setting() {
-                    let name = concat!(stringify!($name), "-", stringify!($setting));
+                    let name = concat!(stringify!($setting), "-", stringify!($name));
                     if let Some(site) = $crate::harness::Site::new(name, $value) {
                         super::$name(site);
                     }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::harness::process::{is_alive, wait_end};
 use crate::harness::{Mpm, Request, Server, Site, until, wait, wsgi_test};
 
 fn site_with_exits(site: Site) -> Site {
@@ -14,12 +15,6 @@ fn pid(server: &Server, path: &str) -> u32 {
     server.get(path).ok().parse().unwrap()
 }
 
-fn is_alive(id: u32) -> bool {
-    // A zombie has ended; its parent has not looked yet.
-    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
-    !status.is_empty() && !status.contains("State:\tZ")
-}
-
 wsgi_test!(the_module_has_the_names_administrators_test_for, |site| {
     let site = site.conf("<IfModule !mod_wsgi.c>\n  Error \"no mod_wsgi.c\"\n</IfModule>\n<IfModule !wsgi_module>\n  Error \"no wsgi_module\"\n</IfModule>");
     let site = site.conf("<IfModule mod_wsgi.c>\n  WSGIScriptAlias /a ${APPS}/where/app.wsgi\n</IfModule>\n<IfModule wsgi_module>\n  WSGIScriptAlias /b ${APPS}/where/app.wsgi\n</IfModule>");
@@ -27,7 +22,7 @@ wsgi_test!(the_module_has_the_names_administrators_test_for, |site| {
     assert_eq!((server.get("/a").status, server.get("/b").status), (200, 200));
 });
 
-wsgi_test!(the_server_token_names_the_module, |site| {
+wsgi_test!(the_server_token_names_the_module, embedded, |site| {
     let setting = site.setting;
     let server = site.app("where").conf("ServerTokens Full").start();
     let response = server.get("/");
@@ -69,7 +64,7 @@ wsgi_test!(restarts_right_after_the_start_do_no_harm, every_mpm, |site| {
     assert_eq!(server.get("/").status, 200);
 });
 
-wsgi_test!(a_child_that_served_its_share_runs_atexit, every_mpm, |site| {
+wsgi_test!(a_child_that_served_its_share_runs_atexit, embedded_every_mpm, |site| {
     let prefork = site.setting.mpm == Mpm::Prefork;
     let server = site_with_exits(site).children(1).conf("MaxConnectionsPerChild 50").start();
     let first = pid(&server, "/atexit");
@@ -77,7 +72,7 @@ wsgi_test!(a_child_that_served_its_share_runs_atexit, every_mpm, |site| {
         assert_eq!(server.get("/atexit").status, 200, "request {number}");
     }
     until("atexit of the first child", || server.root.join(&format!("var/atexit-{first}")).exists().then_some(()));
-    until("the end of the first child", || (!is_alive(first)).then_some(()));
+    wait_end(first);
     assert_ne!(pid(&server, "/atexit"), first, "prefork: {prefork}");
 });
 
@@ -123,7 +118,7 @@ wsgi_test!(daemon_threads_do_not_hold_the_end_up_in_the_main_interpreter, |site|
     stopped(site, "/daemon", |id, var| assert!(var.join(format!("atexit-{id}")).exists()));
 });
 
-wsgi_test!(a_thread_that_never_ends_is_left_behind, every_mpm, |site| {
+wsgi_test!(a_thread_that_never_ends_is_left_behind, embedded_every_mpm, |site| {
     // A warning names the application; the child does not wait for ever.
     let server = site_with_exits(site).children(1).expect_log("WSGI0302").start();
     let first = pid(&server, "/stuck");

@@ -15,6 +15,8 @@ mod harness;
 
 // What httpd -t refuses.
 mod config_errors;
+// What daemon mode has of its own.
+mod daemon;
 // What an application finds in environ.
 mod environ;
 // wsgi.errors, sys.stderr, logging: which log, which record.

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Server, Setting, Site, wsgi_test};
+use crate::harness::{Server, Site, wsgi_test};
 
 /// Makes a virtual environment below the site's root with a module `marker` in it; the folder of its packages.
 fn venv(site: &Site, name: &str) -> PathBuf {
@@ -41,7 +41,7 @@ wsgi_test!(a_virtual_environment_is_used, both_interpreters, |site| {
     }
 });
 
-wsgi_test!(python_path_comes_first_and_reads_pth_files, both_interpreters, |site| {
+wsgi_test!(python_path_comes_first_and_reads_pth_files, embedded, |site| {
     let site = site.file("first/marker.py", "WHERE = 'first'\n").file("second/marker.py", "WHERE = 'second'\n");
     let more = site.root.join("more").display().to_string();
     let site = site.file("first/more.pth", format!("{more}\n")).file("more/x.py", "").app("python_facts");
@@ -57,6 +57,7 @@ wsgi_test!(python_path_comes_first_and_reads_pth_files, both_interpreters, |site
 });
 
 wsgi_test!(directives_set_python_up, both_interpreters, |site| {
+    let daemon = site.setting.mode.is_daemon();
     let site = site.app("python_facts").conf(
         "WSGIPythonOptimize 2\nWSGIPythonWarnings error::UserWarning\nWSGIPythonWarnings ignore::DeprecationWarning",
     );
@@ -69,13 +70,16 @@ wsgi_test!(directives_set_python_up, both_interpreters, |site| {
     assert_eq!(seen["warnings"], json!(["error::UserWarning", "ignore::DeprecationWarning"]));
     assert_eq!(seen["dont_write_bytecode"], true);
     assert_eq!(seen["switch_interval"], 0.0125);
-    assert_eq!(seen["egg_cache"], server.root.join("var/eggs").to_str().unwrap());
+    // In a daemon process that is the option python-eggs.
+    let eggs = server.root.join("var/eggs");
+    assert_eq!(seen["egg_cache"].as_str(), (!daemon).then_some(eggs.to_str().unwrap()));
     assert_eq!(seen["argv"], json!(["mod_wsgi"]));
 });
 
 wsgi_test!(a_fixed_hash_seed_gives_the_same_hashes, |site| {
+    let setting = site.setting;
     let hash = |seed: &str| {
-        let site = Site::new("hash", Setting::EMBEDDED).unwrap().app("python_facts");
+        let site = Site::new("hash", setting).unwrap().app("python_facts");
         facts(&site.conf(&format!("WSGIPythonHashSeed {seed}")).start())["hash"].clone()
     };
     drop(site);
@@ -96,7 +100,7 @@ wsgi_test!(variables_of_python_are_honoured, |site| {
     assert_eq!(seen["warnings"], json!(["always"]));
 });
 
-wsgi_test!(modules_leave_bytecode_unless_told_not_to, |site| {
+wsgi_test!(modules_leave_bytecode_unless_told_not_to, embedded, |site| {
     for (value, expected) in [("Off", true), ("On", false)] {
         let site = Site::new("bytecode", site.setting).unwrap().file("extra/marker.py", "WHERE = 'extra'\n");
         site.root.chmod("extra", 0o777);
@@ -125,24 +129,24 @@ fn broken(site: Site, home: &str, cause: &str) {
     server.expect_log("Python");
 }
 
-wsgi_test!(a_home_that_is_not_there_is_named, |site| {
+wsgi_test!(a_home_that_is_not_there_is_named, embedded, |site| {
     broken(site, "${ROOT}/not-there", "not-there");
 });
 
-wsgi_test!(a_home_that_is_a_file_is_named, |site| {
+wsgi_test!(a_home_that_is_a_file_is_named, embedded, |site| {
     broken(site.file("var/file", ""), "${ROOT}/var/file", "var/file");
 });
 
-wsgi_test!(a_home_without_python_in_it_is_named, |site| {
+wsgi_test!(a_home_without_python_in_it_is_named, embedded, |site| {
     broken(site.file("empty/readme", ""), "${ROOT}/empty", "empty");
 });
 
-wsgi_test!(a_home_without_the_standard_library_is_named, |site| {
+wsgi_test!(a_home_without_the_standard_library_is_named, embedded, |site| {
     let version = venv(&site, "model").ancestors().nth(1).unwrap().file_name().unwrap().to_str().unwrap().to_owned();
     broken(site.file(&format!("hollow/lib/{version}/readme"), ""), "${ROOT}/hollow", "hollow");
 });
 
-wsgi_test!(an_environment_of_another_version_is_named, |site| {
+wsgi_test!(an_environment_of_another_version_is_named, embedded, |site| {
     venv(&site, "venv");
     let text = std::fs::read_to_string(site.root.join("venv/pyvenv.cfg")).unwrap();
     let other: String = text
@@ -152,13 +156,13 @@ wsgi_test!(an_environment_of_another_version_is_named, |site| {
     broken(site.file("venv/pyvenv.cfg", other), "${ROOT}/venv", "3.6");
 });
 
-wsgi_test!(a_home_that_cannot_be_read_is_named, |site| {
+wsgi_test!(a_home_that_cannot_be_read_is_named, embedded, |site| {
     venv(&site, "locked/venv");
     site.root.chmod("locked", 0o000);
     broken(site, "${ROOT}/locked/venv", "locked");
 });
 
-wsgi_test!(embedded_mode_can_be_forbidden, |site| {
+wsgi_test!(embedded_mode_can_be_forbidden, embedded, |site| {
     let site = site.app("where").conf("WSGIRestrictEmbedded On").expect_log("WSGIRestrictEmbedded");
     let site = site.file("htdocs/page.txt", "static").conf("Alias /page.txt ${ROOT}/htdocs/page.txt");
     let server = site.start();

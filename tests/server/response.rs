@@ -188,7 +188,7 @@ wsgi_test!(headers_leave_as_given_also_twice, |site| {
         ["Set-Cookie", "b=2"],
         ["X-Two", "1"],
         ["X-Two", "2"],
-        ["Location", "/elsewhere"],
+        ["Location", "http://elsewhere.example/"],
         ["WWW-Authenticate", "Basic realm=x"],
         ["X-Latin", "caf\u{e9}"],
         ["Last-Modified", "not a date"],
@@ -199,7 +199,7 @@ wsgi_test!(headers_leave_as_given_also_twice, |site| {
     assert_eq!(response.all("Set-Cookie"), ["a=1", "b=2"]);
     assert_eq!(response.all("X-Two").join(", "), "1, 2");
     assert_eq!(response.header("Content-Type"), Some("Text/Plain; charset=X"));
-    assert_eq!(response.header("Location"), Some("/elsewhere"), "no internal redirect");
+    assert_eq!(response.header("Location"), Some("http://elsewhere.example/"));
     assert_eq!(response.header("X-Latin"), Some("caf\u{e9}"));
     assert_eq!(response.header("Last-Modified"), Some("not a date"));
     let denied = scripted(
@@ -208,6 +208,20 @@ wsgi_test!(headers_leave_as_given_also_twice, |site| {
     );
     assert_eq!((denied.status, denied.all("WWW-Authenticate")), (401, vec!["Basic realm=x"]));
     assert_eq!(denied.text(), "own page");
+});
+
+wsgi_test!(a_local_location_with_status_200_is_followed_by_httpd_in_daemon_mode_only, |site| {
+    let daemon = site.setting.mode.is_daemon();
+    let site = site.app("scripted").file("htdocs/page.txt", "static").conf("Alias /page.txt ${ROOT}/htdocs/page.txt");
+    let server = site.start();
+    for (status, location, followed) in
+        [("200 OK", "/page.txt", daemon), ("302 Found", "/page.txt", false), ("200 OK", "http://a.example/", false)]
+    {
+        let response =
+            scripted(&server, &json!({"status": status, "headers": [["Location", location]], "items": ["own"]}));
+        assert_eq!(response.text(), if followed { "static" } else { "own" }, "{status} {location}");
+        assert_eq!(response.header("Location"), (!followed).then_some(location), "{status} {location}");
+    }
 });
 
 wsgi_test!(write_and_the_iterable_come_in_order, |site| {

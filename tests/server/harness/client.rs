@@ -176,6 +176,11 @@ impl Connection {
         self.stream.write_all(bytes.as_ref()).is_ok()
     }
 
+    /// The same connection for another thread that sends while this one reads.
+    pub(crate) fn sender(&self) -> TcpStream {
+        self.stream.try_clone().unwrap()
+    }
+
     /// Sends only the head of a request, whatever its body.
     pub(crate) fn send_head(&mut self, request: &Request) {
         assert!(self.send(request.head_bytes(self.port)));

@@ -15,6 +15,8 @@ pub(crate) struct Folder {
 impl Folder {
     pub(crate) fn new(name: &str) -> Folder {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        // A UNIX socket in it must fit into the 107 bytes of an address.
+        let name = name.get(..40).unwrap_or(name);
         let path = std::env::temp_dir().join(format!("wsgi-{}-{number}-{name}", std::process::id()));
         fs::create_dir_all(&path).unwrap();
         let folder = Folder { path };

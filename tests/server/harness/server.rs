@@ -5,12 +5,12 @@ use std::process::Child;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 
 use super::client::{Connection, Request, Response};
 use super::folder::Folder;
 use super::log::{Line, complaints};
+use super::process::{children_of, command_line, descendants_of, is_alive, send, threads_sleep};
 use super::wait::{DEADLINE, until, within};
 
 /// What each MPM says when it begins to serve, at start and after every restart.
@@ -22,24 +22,39 @@ pub(crate) struct Server {
     pub(crate) root: Folder,
     pub(crate) port: u16,
     announced: Mutex<Vec<String>>,
+    allowed: Mutex<Vec<String>>,
     logs: Mutex<Vec<String>>,
 }
 
 impl Server {
-    /// Waits until a just started httpd serves; what it wrote if it ended instead.
-    pub(crate) fn wait_for(mut child: Child, root: &Folder) -> Result<Child, String> {
-        let served = until("httpd to serve or to end", || {
-            if root.read("logs/error.log").contains(SERVING) {
+    /// Waits until a just started httpd serves, as it says or as `serves` sees; what it wrote if it ended instead.
+    pub(crate) fn wait_for(mut child: Child, root: &Folder, serves: impl Fn() -> bool) -> Result<Child, String> {
+        let served = within(DEADLINE, || {
+            if root.read("logs/error.log").contains(SERVING) || serves() {
                 return Some(true);
             }
             child.try_wait().unwrap().map(|_| false)
         });
-        if served { Ok(child) } else { Err(format!("{}{}", root.read("logs/stderr"), root.read("logs/error.log"))) }
+        if served.is_none() {
+            send(child.id(), Signal::SIGTERM);
+        }
+        if served == Some(true) {
+            Ok(child)
+        } else {
+            Err(format!("{}{}", root.read("logs/stderr"), root.read("logs/error.log")))
+        }
     }
 
     pub(crate) fn new(child: Child, root: Folder, port: u16, announced: Vec<String>) -> Server {
         let logs = vec!["logs/stderr".to_owned(), "logs/error.log".to_owned()];
-        Server { child, root, port, announced: Mutex::new(announced), logs: Mutex::new(logs) }
+        Server {
+            child,
+            root,
+            port,
+            announced: Mutex::new(announced),
+            allowed: Mutex::default(),
+            logs: Mutex::new(logs),
+        }
     }
 
     /// Opens a connection.
@@ -63,6 +78,11 @@ impl Server {
     /// Announces a line of level warn or worse by a part of it; it must be in the log at the end.
     pub(crate) fn expect_log(&self, text: &str) {
         self.announced.lock().unwrap().push(text.to_owned());
+    }
+
+    /// Announces a line that may or may not come.
+    pub(crate) fn allow_log(&self, text: &str) {
+        self.allowed.lock().unwrap().push(text.to_owned());
     }
 
     /// Waits for a line with this part in the main error log, and announces it.
@@ -95,14 +115,19 @@ impl Server {
         self.child.id()
     }
 
-    /// httpd's child processes at this moment.
+    /// The direct children of httpd's parent at this moment: its own, and those that look after daemon processes.
     pub(crate) fn children(&self) -> Vec<u32> {
         children_of(self.parent())
     }
 
+    /// Every process below httpd's parent at this moment.
+    pub(crate) fn descendants(&self) -> Vec<u32> {
+        descendants_of(self.parent())
+    }
+
     /// Sends a signal to httpd's parent.
     pub(crate) fn signal(&self, signal: Signal) {
-        kill(pid(self.parent()), signal).unwrap();
+        assert!(send(self.parent(), signal), "httpd has ended");
     }
 
     /// `apachectl graceful`, and waits until the new configuration serves.
@@ -137,7 +162,8 @@ impl Server {
 
     /// `apachectl stop`; then `look` sees what is left, and the gate judges.
     pub(crate) fn stop(mut self, look: impl FnOnce(&Folder)) {
-        self.end().unwrap();
+        let left = self.end();
+        assert!(left.is_empty(), "{left:?}");
         look(&self.root);
     }
 
@@ -157,23 +183,41 @@ impl Server {
         });
     }
 
-    /// Ends httpd if it still runs: TERM, then KILL for it and its children, by pid.
-    fn end(&mut self) -> Result<(), String> {
-        if matches!(self.child.try_wait(), Ok(Some(_))) {
-            return Ok(());
+    /// Ends httpd if it still runs: TERM, then KILL for it and its children, by pid. What is wrong afterwards.
+    fn end(&mut self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.settle();
+            let all = self.descendants();
+            self.signal(Signal::SIGTERM);
+            if within(Duration::from_secs(30), || self.child.try_wait().unwrap()).is_none() {
+                wrong.push("httpd did not end within 30 s after SIGTERM and was killed".to_owned());
+                // It may have ended by itself meanwhile.
+                send(self.parent(), Signal::SIGKILL);
+                drop(self.child.wait());
+            }
+            wrong.extend(left(&all));
         }
-        self.settle();
-        self.signal(Signal::SIGTERM);
-        if within(Duration::from_secs(30), || self.child.try_wait().unwrap()).is_some() {
-            return Ok(());
-        }
-        for id in self.children().into_iter().chain([self.parent()]) {
-            // It may have ended by itself meanwhile.
-            let _ = kill(pid(id), Signal::SIGKILL);
-        }
-        drop(self.child.wait());
-        Err("httpd did not end within 30 s after SIGTERM and was killed".to_owned())
+        let sockets = fs::read_dir(self.root.join("run")).into_iter().flatten().flatten();
+        let names = sockets.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        wrong.extend(names.filter(|name| name.ends_with(".sock")).map(|name| format!("left in run/: {name}")));
+        wrong
     }
+}
+
+/// Kills what lives on after its httpd; one sentence for each.
+fn left(all: &[u32]) -> Vec<String> {
+    let gone = within(Duration::from_secs(5), || all.iter().all(|id| !is_alive(*id)).then_some(()));
+    if gone.is_some() {
+        return Vec::new();
+    }
+    let alive = all.iter().filter(|id| is_alive(**id));
+    let report = |id: &u32| {
+        let name = command_line(*id);
+        send(*id, Signal::SIGKILL);
+        format!("process {id} ({name}) outlived httpd and was killed")
+    };
+    alive.map(report).collect()
 }
 
 impl Drop for Server {
@@ -184,8 +228,8 @@ impl Drop for Server {
             return;
         }
         let lines: Vec<Line> = self.logs.lock().unwrap().iter().flat_map(|path| self.log_at(path)).collect();
-        let mut found = complaints(&lines, &self.announced.lock().unwrap());
-        found.extend(ended.err());
+        let mut found = complaints(&lines, &self.announced.lock().unwrap(), &self.allowed.lock().unwrap());
+        found.extend(ended);
         assert!(found.is_empty(), "the log gate:\n  {}", found.join("\n  "));
     }
 }
@@ -195,24 +239,5 @@ fn tail(text: &str) -> String {
     lines[lines.len().saturating_sub(40)..].join("\n")
 }
 
-fn pid(id: u32) -> Pid {
-    Pid::from_raw(i32::try_from(id).unwrap())
-}
-
 /// The state in /proc/net/tcp of a socket that listens.
 const LISTENING: &str = "0A";
-
-/// Whether every thread of a process sleeps at this moment.
-fn threads_sleep(id: u32) -> bool {
-    let Ok(tasks) = fs::read_dir(format!("/proc/{id}/task")) else { return true };
-    tasks.flatten().all(|task| {
-        let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
-        stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('S'))
-    })
-}
-
-/// The direct children of a process.
-pub(crate) fn children_of(id: u32) -> Vec<u32> {
-    let text = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
-    text.split_whitespace().map(|word| word.parse().unwrap()).collect()
-}

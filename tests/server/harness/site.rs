@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Output, Stdio};
 
@@ -26,6 +26,9 @@ pub(crate) struct Site {
     announced: Vec<String>,
     children: Option<u32>,
     threads: u32,
+    daemon: String,
+    unprivileged: bool,
+    single: bool,
     standalone: Option<&'static str>,
 }
 
@@ -42,6 +45,9 @@ impl Site {
             announced: Vec::new(),
             children: None,
             threads: 8,
+            daemon: "processes=1 threads=4".to_owned(),
+            unprivileged: false,
+            single: false,
             standalone: None,
         })
     }
@@ -114,6 +120,29 @@ impl Site {
         self
     }
 
+    /// Options of the daemon process group `site` (default: `processes=1 threads=4`).
+    pub(crate) fn daemon(mut self, options: &str) -> Site {
+        options.clone_into(&mut self.daemon);
+        self
+    }
+
+    /// Defines a daemon process group.
+    pub(crate) fn group(self, name: &str, options: &str) -> Site {
+        self.conf(&format!("WSGIDaemonProcess {name} {options}"))
+    }
+
+    /// Where the tests are run by root: starts httpd as the user that its children would be.
+    pub(crate) fn unprivileged(mut self) -> Site {
+        self.unprivileged = true;
+        self
+    }
+
+    /// Starts httpd with `-X`: one process, no child.
+    pub(crate) fn single(mut self) -> Site {
+        self.single = true;
+        self
+    }
+
     /// Uses a complete configuration of `conf-examples/` instead of the harness's own; `${APP}` is the demo.
     pub(crate) fn standalone(mut self, name: &'static str) -> Site {
         self.standalone = Some(name);
@@ -122,25 +151,46 @@ impl Site {
 
     /// Starts httpd and waits until it serves.
     pub(crate) fn start(self) -> Server {
+        self.try_start().unwrap_or_else(|text| panic!("httpd did not start:\n{text}"))
+    }
+
+    /// As [`Site::start`]; what httpd wrote where it ends instead.
+    pub(crate) fn try_start(self) -> Result<Server, String> {
         let mut port = free_port();
         loop {
             self.write_configuration(port);
             let mut command = self.command(port);
             // At its end httpd signals its whole process group, so it must not be ours.
-            command.args(["-D", "FOREGROUND"]).process_group(0).stdin(Stdio::null());
+            command.args(if self.single { &["-X"][..] } else { &["-D", "FOREGROUND"] });
+            command.process_group(0).stdin(Stdio::null());
             command.stdout(File::create(self.root.join("logs/stdout")).unwrap());
             command.stderr(File::create(self.root.join("logs/stderr")).unwrap());
+            if self.unprivileged {
+                self.give_up_privileges(&mut command);
+            }
             let child = command.spawn().unwrap();
-            match Server::wait_for(child, &self.root) {
-                Ok(child) => return Server::new(child, self.root, port, self.announced),
+            // With -X it does not say that it serves.
+            let serves = || self.single && TcpStream::connect(("127.0.0.1", port)).is_ok();
+            match Server::wait_for(child, &self.root, serves) {
+                Ok(child) => return Ok(Server::new(child, self.root, port, self.announced)),
                 Err(text) if text.contains("Address already in use") => port = free_port(),
-                Err(text) => panic!("httpd did not start:\n{text}"),
+                Err(text) => return Err(text),
             }
         }
     }
 
+    fn give_up_privileges(&self, command: &mut Command) {
+        let Some((name, _)) = &self.httpd.user else { return };
+        let user = nix::unistd::User::from_name(name).unwrap().unwrap();
+        let (uid, gid) = (user.uid.as_raw(), user.gid.as_raw());
+        for folder in ["logs", "run", "logs/stdout", "logs/stderr"] {
+            std::os::unix::fs::chown(self.root.join(folder), Some(uid), Some(gid)).unwrap();
+        }
+        command.uid(uid).gid(gid);
+    }
+
     /// Runs `httpd -t`: whether it passed and all it printed.
-    pub(crate) fn test(self) -> (bool, String) {
+    pub(crate) fn test(&self) -> (bool, String) {
         let port = free_port();
         self.write_configuration(port);
         let Output { status, stdout, stderr } = self.command(port).arg("-t").output().unwrap();
@@ -203,7 +253,7 @@ impl Site {
         text.push_str("<Directory ${ROOT}/htdocs>\n  Require all granted\n</Directory>\n");
         text.push_str("<Directory ${APPS}>\n  Require all granted\n</Directory>\n");
         writeln!(text, "LoadModule wsgi_module \"{}\"", self.httpd.wsgi.display()).unwrap();
-        text.push_str(&self.setting.lines());
+        text.push_str(&self.setting.lines(&self.daemon));
         text.push_str(&self.lines);
         self.root.write("conf/httpd.conf", text);
     }

@@ -1,0 +1,178 @@
+//! Workers that die, hang or can't start: what their clients see, and that nobody else notices.
+
+use nix::sys::signal::Signal;
+
+use super::{act, held, holder, pid, release, replaced, two_users};
+use crate::harness::process::{is_alive, send, wait_end};
+use crate::harness::{Request, Server, Site, until, wsgi_test};
+
+/// The end of a process must be logged with its group and its id.
+fn expect_end(server: &Server, id: u32) {
+    let id = id.to_string();
+    server.allow_log(&id);
+    until(&format!("a line about the end of {id}"), || {
+        let end = |message: &str| ["ended", "died", "terminated"].iter().any(|word| message.contains(word));
+        let told = |message: &str| message.contains("shop") && message.contains(&id) && end(message);
+        server.log().iter().any(|line| told(&line.message)).then_some(())
+    });
+}
+
+wsgi_test!(a_worker_that_is_killed_costs_its_request_only, groups_every_mpm, |site| {
+    let server = act(site, "threads=2").start();
+    let (mut connection, first) = held(&server, "/hold", "one");
+    send(first, Signal::SIGKILL);
+    assert_eq!(connection.response("GET").status, 502);
+    let line = server.wait_log("WSGI014");
+    assert!(line.message.contains("shop"), "{}", line.message);
+    assert_ne!(pid(&server), first, "the very next request is answered");
+    expect_end(&server, first);
+});
+
+wsgi_test!(a_worker_that_crashes_is_a_502, groups, |site| {
+    let setting = site.setting;
+    for path in ["/crash", "/kill?6", "/kill?9"] {
+        let server = act(Site::new("crash", setting).unwrap(), "threads=2").start();
+        let first = pid(&server);
+        assert_eq!(server.get(path).status, 502, "{path}");
+        server.wait_log("WSGI014");
+        assert_ne!(pid(&server), first, "{path}");
+        expect_end(&server, first);
+    }
+});
+
+wsgi_test!(an_answer_that_a_crash_cuts_off_looks_cut_off, groups_every_mpm, |site| {
+    let server = act(site, "threads=2").start();
+    let (mut connection, first) = held(&server, "/begun", "one");
+    send(first, Signal::SIGKILL);
+    let response = connection.response("GET");
+    assert_eq!((response.status, response.complete), (200, false));
+    assert_eq!(response.text(), format!("{first} "));
+    assert_ne!(pid(&server), first);
+    expect_end(&server, first);
+    server.allow_log("shop");
+});
+
+wsgi_test!(a_crash_disturbs_no_other_process, groups, |site| {
+    let server = act(site, "processes=2 threads=2").start();
+    // The least loaded process takes the second one.
+    let (mut one, first) = held(&server, "/hold", "one");
+    let (mut two, second) = until("requests in both processes", || {
+        let (connection, id) = held(&server, "/hold", "two");
+        (id != first).then_some((connection, id))
+    });
+    send(first, Signal::SIGKILL);
+    assert_eq!(one.response("GET").status, 502);
+    server.wait_log("WSGI014");
+    for _ in 0..20 {
+        assert_ne!(pid(&server), first);
+    }
+    release(&server, "two");
+    assert_eq!(two.response("GET").ok(), second.to_string());
+    expect_end(&server, first);
+});
+
+wsgi_test!(no_request_waits_behind_a_stuck_process, groups, |site| {
+    let server = act(site, "processes=2 threads=2").threads(16).start();
+    // Of three requests two are in the same process, and it has two threads.
+    let names = ["one", "two", "three"];
+    let mut connections: Vec<_> = names.iter().map(|name| held(&server, "/hold", name)).collect();
+    let ids: Vec<u32> = names.iter().map(|name| holder(&server, name)).collect();
+    let stuck = *ids.iter().find(|id| ids.iter().filter(|other| other == id).count() == 2).unwrap();
+    // More clients than the other process has threads; all are answered before a held one is released.
+    std::thread::scope(|scope| {
+        let client = || (0..25).map(|_| pid(&server)).collect::<Vec<_>>();
+        let clients: Vec<_> = (0..4).map(|_| scope.spawn(client)).collect();
+        for client in clients {
+            assert!(client.join().unwrap().iter().all(|id| *id != stuck));
+        }
+    });
+    for (name, (connection, id)) in names.iter().zip(&mut connections) {
+        release(&server, name);
+        assert_eq!(connection.response("GET").ok(), id.to_string());
+    }
+});
+
+/// With a group that can't start: every request gets an error at once, one line says why; with `mended` it recovers.
+fn unfit(site: Site, options: &str, texts: &[&str], mend: impl FnOnce(&Server)) {
+    let site = site.file("htdocs/page.txt", "static").conf("Alias /page.txt ${ROOT}/htdocs/page.txt");
+    let server = act(site, options).start();
+    for _ in 0..5 {
+        let status = server.get("/pid").status;
+        assert!([500, 503].contains(&status), "{status}");
+    }
+    assert_eq!(server.get("/page.txt").ok(), "static");
+    let told = || server.log().into_iter().filter(|line| texts.iter().all(|text| line.message.contains(text)));
+    until(&format!("a line with {texts:?}"), || told().next());
+    let serious = told().filter(|line| ["error", "crit", "alert", "emerg"].contains(&line.level.as_str())).count();
+    assert_eq!(serious, 1, "one line says it");
+    for text in texts {
+        server.allow_log(text);
+    }
+    server.allow_log("shop");
+    mend(&server);
+    until("the group to serve", || (server.get("/pid").status == 200).then_some(()));
+}
+
+wsgi_test!(a_python_home_that_is_not_there_is_named_and_may_come, groups, |site| {
+    unfit(site, "python-home=${ROOT}/venv", &["python-home", "/venv"], |server| {
+        let python = std::env::var("PYO3_PYTHON").unwrap_or_else(|_| "/usr/bin/python3".to_owned());
+        let home = server.root.join("venv");
+        let made = std::process::Command::new(python).args(["-m", "venv", "--without-pip"]).arg(home).status();
+        assert!(made.unwrap().success());
+    });
+});
+
+wsgi_test!(a_home_that_is_not_there_is_named_and_may_come, groups, |site| {
+    unfit(site, "home=${ROOT}/folder", &["home", "/folder"], |server| {
+        std::fs::create_dir(server.root.join("folder")).unwrap();
+    });
+});
+
+wsgi_test!(a_script_that_the_worker_may_not_read_is_a_500, groups, |site| {
+    let Some([one, _]) = two_users() else { return };
+    let (name, _) = site.httpd.user.clone().unwrap();
+    let own = nix::unistd::User::from_name(&name).unwrap().unwrap();
+    let server = act(site, &format!("user={}", one.name)).start();
+    let folder = server.root.join("apps/act");
+    std::os::unix::fs::chown(&folder, Some(own.uid.as_raw()), Some(own.gid.as_raw())).unwrap();
+    server.root.chmod("apps/act", 0o700);
+    assert_eq!(server.get("/pid").status, 500);
+    server.wait_log("act/app.wsgi");
+    server.allow_log("PermissionError");
+    server.root.chmod("apps/act", 0o755);
+    assert_eq!(server.get("/pid").status, 200);
+});
+
+wsgi_test!(processes_that_an_application_starts_keep_no_request_alive, groups, |site| {
+    let script = "import os, time\ndef application(environ, start_response):\n    var = environ['demo.var']\n    child = os.fork()\n    if child == 0:\n        time.sleep(100)\n        os._exit(0)\n    with open(var + '/forked.new', 'w') as file:\n        file.write('%d %d' % (os.getpid(), child))\n    os.rename(var + '/forked.new', var + '/forked')\n    time.sleep(100)\n";
+    let site = site.file("apps/s/app.wsgi", script).group("shop", "");
+    let site = site.conf("WSGIProcessGroup shop\nSetEnv demo.var ${ROOT}/var\nWSGIScriptAlias / ${APPS}/s/app.wsgi");
+    // Python forks in the main interpreter only.
+    let server = site.conf("WSGIApplicationGroup %{GLOBAL}").start();
+    let mut connection = server.connect();
+    connection.send_head(&Request::get("/"));
+    let text = until("the fork", || Some(server.root.read("var/forked")).filter(|text| !text.is_empty()));
+    let (worker, child) = text.split_once(' ').unwrap();
+    let (worker, child) = (worker.parse().unwrap(), child.parse().unwrap());
+    send(worker, Signal::SIGKILL);
+    // The copy of the worker has everything the worker had, were it not for us.
+    let response = connection.response("GET");
+    let alive = is_alive(child);
+    send(child, Signal::SIGKILL);
+    assert!(alive);
+    assert_eq!(response.status, 502);
+    server.wait_log("WSGI014");
+    expect_end(&server, worker);
+});
+
+wsgi_test!(a_worker_that_dies_again_and_again_is_there_again_each_time, groups, |site| {
+    let server = act(site, "threads=2").start();
+    for _ in 0..5 {
+        let id = pid(&server);
+        send(id, Signal::SIGKILL);
+        wait_end(id);
+        assert_ne!(replaced(&server, id), id);
+        expect_end(&server, id);
+    }
+    server.allow_log("WSGI014");
+});

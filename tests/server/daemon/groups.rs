@@ -1,0 +1,268 @@
+//! Which daemon process group serves a request, which may not, and where it writes its log.
+
+use serde_json::{Value, json};
+
+use super::{act, group_of, two_users};
+use crate::harness::{Request, Server, Site, until, wsgi_test};
+
+fn ask(server: &Server, host: &str, target: &str) -> Value {
+    server.ask(&Request::get(target).header("Host", host)).json()
+}
+
+/// Mounts `process` below `/NAME` with the lines in its `<Location>`.
+fn mount(site: Site, name: &str, lines: &str) -> Site {
+    site.mount(&format!("/{name}"), "process").conf(&format!("<Location /{name}>\n{lines}\n</Location>"))
+}
+
+wsgi_test!(virtual_hosts_have_groups_of_their_own, groups, |site| {
+    let Some(users) = two_users() else { return };
+    let mut site = site.files("process").files("act");
+    for (name, user) in ["one", "two"].iter().zip(&users) {
+        site = site.conf(&format!(
+            "<VirtualHost *:${{PORT}}>\n  ServerName {name}.example\n  ErrorLog logs/{name}.log\n  WSGIDaemonProcess {name} user={} group={} threads=2\n  WSGIProcessGroup {name}\n  SetEnv demo.var ${{ROOT}}/var\n  WSGIScriptAlias /act ${{APPS}}/act/app.wsgi\n  WSGIScriptAlias / ${{APPS}}/process/app.wsgi\n</VirtualHost>",
+            user.name,
+            group_of(user)
+        ));
+    }
+    let server = site.start();
+    server.gate_also("logs/one.log");
+    server.gate_also("logs/two.log");
+    for (name, user) in ["one", "two"].iter().zip(&users) {
+        let seen = ask(&server, &format!("{name}.example"), "/");
+        let id = user.uid.as_raw();
+        assert_eq!((&seen["uids"], &seen["process_group"]), (&json!([id, id, id]), &json!(name)));
+        let request = Request::get(&format!("/act/print?from-{name}")).header("Host", &format!("{name}.example"));
+        server.ask(&request).ok();
+        let text = format!("from-{name}");
+        until(&text, || server.root.read(&format!("logs/{name}.log")).contains(&text).then_some(()));
+        let other = if *name == "one" { "two" } else { "one" };
+        assert!(!server.root.read(&format!("logs/{other}.log")).contains(&text));
+        assert!(!server.root.read("logs/error.log").contains(&text));
+        server.expect_log(&text);
+    }
+    assert_ne!(ask(&server, "one.example", "/")["pid"], ask(&server, "two.example", "/")["pid"]);
+});
+
+wsgi_test!(what_a_process_says_by_itself_goes_to_the_log_of_its_virtual_host, groups, |site| {
+    let script = "import sys, threading\ndef speak():\n    print('from a thread', file=sys.stderr)\nthreading.Thread(target=speak).start()\nprint('from an import', file=sys.stderr)\ndef application(environ, start_response):\n    start_response('200 OK', [])\n    return []\n";
+    let site = site.file("apps/s/app.wsgi", script);
+    let server = site.conf("<VirtualHost *:${PORT}>\n  ServerName one.example\n  ErrorLog logs/one.log\n  WSGIDaemonProcess one\n  WSGIScriptAlias / ${APPS}/s/app.wsgi process-group=one application-group=%{GLOBAL}\n</VirtualHost>").start();
+    server.gate_also("logs/one.log");
+    for text in ["from an import", "from a thread"] {
+        // Loaded at its start: no request is needed.
+        until(text, || server.log_at("logs/one.log").iter().any(|line| line.message == text).then_some(()));
+        server.expect_log(text);
+        assert!(!server.log_text().contains(text), "in the main log");
+    }
+    let line = server.log_at("logs/one.log").into_iter().find(|line| line.message == "from a thread").unwrap();
+    assert_eq!((line.module.as_str(), line.level.as_str()), ("wsgi", "error"));
+});
+
+wsgi_test!(a_group_of_the_main_server_is_for_every_virtual_host, groups, |site| {
+    let mut site = site.files("process").group("shared", "");
+    for name in ["one", "two"] {
+        site = site.conf(&format!(
+            "<VirtualHost *:${{PORT}}>\n  ServerName {name}.example\n  WSGIProcessGroup shared\n  WSGIScriptAlias / ${{APPS}}/process/app.wsgi\n</VirtualHost>"
+        ));
+    }
+    let server = site.start();
+    let (one, two) = (ask(&server, "one.example", "/"), ask(&server, "two.example", "/"));
+    assert_eq!(one["pid"], two["pid"]);
+    assert_ne!(one["application_group"], two["application_group"]);
+});
+
+wsgi_test!(two_applications_of_one_process_are_apart, groups, |site| {
+    let site = site.group("shared", "").conf("WSGIProcessGroup shared");
+    let server = site.mount("/one", "interpreter").mount("/two", "interpreter").start();
+    for expected in 1..4 {
+        assert_eq!(server.get("/one").json()["calls"], expected);
+    }
+    let (one, two) = (server.get("/one").json(), server.get("/two").json());
+    assert_eq!((&one["pid"], &two["calls"]), (&two["pid"], &json!(1)));
+});
+
+wsgi_test!(groups_that_may_not_be_used_are_a_500, groups, |site| {
+    let site = site.files("process").group("main", "");
+    let site = site.conf("<VirtualHost *:${PORT}>\n  ServerName one.example\n  WSGIDaemonProcess one\n  WSGIProcessGroup one\n  WSGIScriptAlias / ${APPS}/process/app.wsgi\n</VirtualHost>");
+    let site = site.conf("<VirtualHost *:${PORT}>\n  ServerName two.example\n  WSGIScriptAlias / ${APPS}/process/app.wsgi\n  <Location /foreign>\n    WSGIProcessGroup one\n  </Location>\n  <Location /unknown>\n    WSGIProcessGroup nowhere\n  </Location>\n  <Location /case>\n    WSGIProcessGroup Main\n  </Location>\n  <Location /main>\n    WSGIProcessGroup main\n  </Location>\n</VirtualHost>");
+    let server = site.start();
+    assert_eq!(ask(&server, "one.example", "/")["process_group"], "one");
+    assert_eq!(ask(&server, "two.example", "/main")["process_group"], "main");
+    for (target, number) in [("/foreign", "WSGI0152"), ("/unknown", "WSGI0151"), ("/case", "WSGI0151")] {
+        assert_eq!(server.ask(&Request::get(target).header("Host", "two.example")).status, 500, "{target}");
+        server.wait_log(number);
+    }
+});
+
+wsgi_test!(without_any_group_a_group_is_a_500, groups, |site| {
+    let server = site.app("process").conf("WSGIProcessGroup nowhere").expect_log("WSGI0150").start();
+    assert_eq!(server.get("/").status, 500);
+});
+
+wsgi_test!(virtual_hosts_of_one_name_share_their_groups, groups, |site| {
+    // As http and https do; only the first of the two is ever asked here.
+    let site = site.files("process");
+    let site = site.conf("<VirtualHost *:${PORT}>\n  ServerName one.example\n  WSGIProcessGroup one\n  WSGIScriptAlias / ${APPS}/process/app.wsgi\n</VirtualHost>");
+    let server =
+        site.conf("<VirtualHost *:${PORT}>\n  ServerName one.example\n  WSGIDaemonProcess one\n</VirtualHost>").start();
+    assert_eq!(ask(&server, "one.example", "/")["process_group"], "one");
+});
+
+wsgi_test!(a_place_can_restrict_groups, groups, |site| {
+    let site = site.group("one", "").group("two", "");
+    let site = mount(site, "allowed", "WSGIRestrictProcess one two\nWSGIProcessGroup one");
+    let site = mount(site, "denied", "WSGIRestrictProcess one\nWSGIProcessGroup two");
+    let site = mount(site, "embedded", "WSGIRestrictProcess %{GLOBAL}\nWSGIProcessGroup %{GLOBAL}");
+    let site = mount(site, "embedded-denied", "WSGIRestrictProcess one\nWSGIProcessGroup %{GLOBAL}");
+    let server = site.expect_log("WSGI0149").start();
+    assert_eq!(server.get("/allowed").json()["process_group"], "one");
+    assert_eq!(server.get("/denied").status, 500);
+    assert_eq!(server.get("/embedded").json()["process_group"], "");
+    assert_eq!(server.get("/embedded-denied").status, 500);
+});
+
+wsgi_test!(variables_choose_the_group, groups, |site| {
+    let site = site.group("one", "").group("two", "").variable("FROM_SERVER", "two").load(&["rewrite"]);
+    let site = site.conf("SetEnvIf Request_URI ^/one CHOSEN=one\nSetEnvIf Request_URI ^/back CHOSEN=%{GLOBAL}");
+    let site = site.conf("RewriteEngine On\nRewriteRule ^/two - [E=CHOSEN:two]");
+    let mut site = site;
+    for name in ["one", "two", "back"] {
+        site = mount(site, name, "WSGIProcessGroup %{ENV:CHOSEN}");
+    }
+    let server = mount(site, "server", "WSGIProcessGroup %{ENV:FROM_SERVER}").start();
+    for (name, group) in [("one", "one"), ("two", "two"), ("back", ""), ("server", "two")] {
+        assert_eq!(server.get(&format!("/{name}")).json()["process_group"], group, "{name}");
+    }
+});
+
+wsgi_test!(options_of_an_alias_choose_the_groups, groups, |site| {
+    let site = site.group("one", "").group("two", "").conf("WSGIProcessGroup two\nWSGIApplicationGroup outer");
+    let site = site.mount_with("/both", "process", "process-group=one application-group=mine");
+    let site = site.mount_with("/main", "process", "process-group=one application-group=%{GLOBAL}");
+    let site = site.mount_with("/embedded", "process", "process-group=%{GLOBAL}");
+    let server = site.mount("/neither", "process").start();
+    for (name, process, application, main) in [
+        ("both", "one", "mine", false),
+        ("main", "one", "", true),
+        ("embedded", "", "outer", false),
+        ("neither", "two", "outer", false),
+    ] {
+        let seen = server.get(&format!("/{name}")).json();
+        assert_eq!(
+            (&seen["process_group"], &seen["application_group"], &seen["main_interpreter"]),
+            (&json!(process), &json!(application), &json!(main)),
+            "{name}"
+        );
+    }
+});
+
+wsgi_test!(an_application_alone_in_its_group_has_the_main_interpreter, groups, |site| {
+    let site = site.group("alone", "").group("asked", "").group("both", "").conf("LogLevel wsgi:debug");
+    let site = site.mount_with("/alone", "process", "process-group=alone");
+    let site = site.mount_with("/asked", "process", "process-group=asked application-group=%{RESOURCE}");
+    let site = site.mount_with("/both-one", "process", "process-group=both");
+    let server = site.mount_with("/both-two", "process", "process-group=both").start();
+    let port = server.port;
+    for (name, main) in [("alone", true), ("asked", false), ("both-one", false), ("both-two", false)] {
+        let seen = server.get(&format!("/{name}")).json();
+        assert_eq!(seen["application_group"], format!("localhost:{port}|/{name}"), "as it was, {name}");
+        assert_eq!(seen["main_interpreter"], main, "{name}");
+    }
+});
+
+wsgi_test!(daemon_groups_work_where_embedded_mode_is_forbidden, groups, |site| {
+    let site = site.group("one", "").conf("WSGIRestrictEmbedded On").expect_log("WSGIRestrictEmbedded");
+    let site = mount(site, "daemon", "WSGIProcessGroup one");
+    let server = mount(site, "embedded", "").start();
+    assert_eq!(server.get("/daemon").json()["process_group"], "one");
+    assert_eq!(server.get("/embedded").status, 500);
+});
+
+wsgi_test!(children_that_only_pass_requests_on_have_no_python, groups, |site| {
+    let server = act(site, "").start();
+    let worker = super::pid(&server);
+    let child: u32 = server
+        .children()
+        .into_iter()
+        .find(|id| {
+            crate::harness::process::program(*id) == crate::harness::process::program(server.parent()) && *id != worker
+        })
+        .unwrap();
+    let maps = |id: u32| std::fs::read_to_string(format!("/proc/{id}/maps")).unwrap();
+    let library = |text: &str| text.lines().any(|line| line.contains("lib-dynload") || line.contains("/encodings"));
+    let threads = std::fs::read_dir(format!("/proc/{child}/task")).unwrap().count();
+    assert!(!library(&maps(child)));
+    assert!(threads <= 8 + 3, "httpd's own threads only: {threads}");
+});
+
+wsgi_test!(scripts_are_loaded_when_their_group_starts, groups, |site| {
+    let script = "import os\nVAR = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(__file__))), 'var')\nwith open(VAR + '/' + os.path.basename(__file__), 'a') as file:\n    file.write('x')\ndef application(environ, start_response):\n    start_response('200 OK', [])\n    return [environ['mod_wsgi.process_group'].encode()]\n";
+    let mut site = site.group("shop", "");
+    for name in ["imported", "aliased", "lazy"] {
+        site = site.file(&format!("apps/s/{name}.wsgi"), script);
+    }
+    let site = site.conf("WSGIImportScript ${APPS}/s/imported.wsgi process-group=shop application-group=mine");
+    let site = site.conf("WSGIScriptAlias /imported ${APPS}/s/imported.wsgi process-group=shop application-group=mine");
+    let site = site.conf("WSGIScriptAlias /aliased ${APPS}/s/aliased.wsgi process-group=shop application-group=%{GLOBAL}\nWSGIScriptAlias /lazy ${APPS}/s/lazy.wsgi process-group=shop");
+    let server = site.start();
+    for name in ["imported", "aliased"] {
+        until(&format!("{name} to be loaded"), || server.root.join(&format!("var/{name}.wsgi")).exists().then_some(()));
+    }
+    assert!(!server.root.join("var/lazy.wsgi").exists());
+    for name in ["imported", "aliased", "lazy"] {
+        assert_eq!(server.get(&format!("/{name}")).ok(), "shop");
+        assert_eq!(server.root.read(&format!("var/{name}.wsgi")), "x", "{name} is loaded once");
+    }
+});
+
+wsgi_test!(an_import_that_fails_does_not_stop_the_group, groups, |site| {
+    let site = site.file("apps/bad.wsgi", "raise ValueError('too early')\n").group("shop", "");
+    let site = site.conf("WSGIImportScript ${APPS}/bad.wsgi process-group=shop application-group=%{GLOBAL}");
+    let server = site.app("process").conf("WSGIProcessGroup shop").expect_log("bad.wsgi").start();
+    server.wait_log("ValueError: too early");
+    let first = server.get("/").json()["pid"].take();
+    assert_eq!(server.get("/").json()["pid"], first, "no respawn loop");
+});
+
+wsgi_test!(scripts_must_be_of_the_owner_asked_for, groups, |site| {
+    let Some([one, two]) = two_users() else { return };
+    let own = |site: &Site, path: &str| {
+        std::os::unix::fs::chown(site.root.join(path), Some(one.uid.as_raw()), Some(one.gid.as_raw())).unwrap();
+    };
+    let (name, other) = (group_of(&one), group_of(&two));
+    let mut site = site
+        .group("user", &format!("script-user={}", one.name))
+        .group("group", &format!("script-group={name}"))
+        .group("wrong-user", &format!("script-user={}", two.name))
+        .group("wrong-group", &format!("script-group={other}"));
+    let script = include_str!("../../apps/where/app.wsgi");
+    for folder in ["good", "foreign", "open", "open-folder"] {
+        site = site.file(&format!("apps/{folder}/app.wsgi"), script);
+        if folder != "foreign" {
+            own(&site, &format!("apps/{folder}"));
+            own(&site, &format!("apps/{folder}/app.wsgi"));
+        }
+        for group in ["user", "group", "wrong-user", "wrong-group"] {
+            site = site
+                .conf(&format!("WSGIScriptAlias /{group}/{folder} ${{APPS}}/{folder}/app.wsgi process-group={group}"));
+        }
+    }
+    site.root.chmod("apps/open/app.wsgi", 0o666);
+    site.root.chmod("apps/open-folder", 0o777);
+    let server = site.start();
+    for (group, folder, status) in [
+        ("user", "good", 200),
+        ("group", "good", 200),
+        ("wrong-user", "good", 403),
+        ("wrong-group", "good", 403),
+        ("user", "foreign", 403),
+        ("group", "foreign", 403),
+        ("user", "open", 403),
+        ("group", "open", 403),
+        ("user", "open-folder", 403),
+        ("group", "open-folder", 403),
+    ] {
+        assert_eq!(server.get(&format!("/{group}/{folder}")).status, status, "{group} {folder}");
+    }
+    server.expect_log("WSGI01");
+});

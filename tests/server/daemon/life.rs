@@ -1,0 +1,320 @@
+//! Ends of processes that are planned: limits, timeouts, signals; and that another one is there at once.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use super::{act, held, pid, release, replaced};
+use crate::harness::process::{is_alive, send, wait_end};
+use crate::harness::{Request, Server, until, wait, wsgi_test};
+
+/// Waits until a line of the log has all of `parts`.
+fn wait_line(server: &Server, parts: &[&str]) {
+    until(&format!("a log line with {parts:?}"), || {
+        server.log().iter().any(|line| parts.iter().all(|part| line.message.contains(part))).then_some(())
+    });
+}
+
+/// Asks until an answer is 200 and of another process than `old`, whatever comes before.
+fn recovered(server: &Server, old: u32) -> u32 {
+    until("a new process to answer", || {
+        let response = server.get("/pid");
+        (response.status == 200).then(|| response.text().parse().unwrap()).filter(|new| *new != old)
+    })
+}
+
+wsgi_test!(maximum_requests_replaces_the_process, groups, |site| {
+    let server = act(site, "threads=2 maximum-requests=20").start();
+    let first: u32 = server.get("/atexit").ok().parse().unwrap();
+    let mut served = 1;
+    let second = until("another process", || {
+        let pid = pid(&server);
+        served += u32::from(pid == first);
+        Some(pid).filter(|pid| *pid != first)
+    });
+    // Spread by a tenth; it serves on until its successor is ready.
+    assert!(served >= 18, "{served}");
+    wait_end(first);
+    assert!(server.root.join(&format!("var/atexit-{first}")).exists(), "an orderly end");
+    assert!(is_alive(second));
+    wait_line(&server, &["shop", "maximum"]);
+});
+
+wsgi_test!(an_idle_process_is_replaced_after_inactivity_timeout, groups, |site| {
+    let server = act(site, "inactivity-timeout=1").start();
+    let first = pid(&server);
+    wait_end(first);
+    assert_ne!(pid(&server), first);
+});
+
+wsgi_test!(a_process_that_never_served_is_not_inactive, groups, |site| {
+    let script = "import os\nVAR = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(__file__))), 'var')\nwith open(VAR + '/loads', 'a') as file:\n    file.write('x')\ndef application(environ, start_response):\n    pass\n";
+    let site = site.file("apps/idle/app.wsgi", script).group("idle", "inactivity-timeout=1");
+    let site = site.conf("WSGIScriptAlias /idle ${APPS}/idle/app.wsgi process-group=idle application-group=%{GLOBAL}");
+    let server = act(site, "inactivity-timeout=1").start();
+    // Meanwhile a group beside it goes through its time twice.
+    for _ in 0..2 {
+        wait_end(pid(&server));
+    }
+    assert_eq!(server.root.read("var/loads"), "x");
+});
+
+wsgi_test!(requests_can_be_no_activity, groups, |site| {
+    let site = act(site, "inactivity-timeout=1 threads=2");
+    let server = site.conf("<Location /sleep>\n  WSGIIgnoreActivity On\n</Location>").start();
+    let first = pid(&server);
+    until("a process that is asked, but idle, to be replaced", || {
+        let pid: u32 = server.get("/sleep?0").ok().parse().unwrap();
+        (pid != first).then_some(())
+    });
+});
+
+wsgi_test!(a_request_that_is_too_long_ends_its_process, groups, |site| {
+    let server = act(site, "threads=1 request-timeout=1 shutdown-timeout=1 graceful-timeout=1").start();
+    let (mut connection, first) = held(&server, "/hold", "long");
+    assert_eq!(connection.response("GET").status, 502);
+    server.wait_log("WSGI014");
+    assert_ne!(recovered(&server, first), first);
+    wait_line(&server, &["hold_on"]);
+    assert!(!is_alive(first));
+    server.allow_log(&format!("pid {first}"));
+});
+
+wsgi_test!(a_request_that_is_too_long_can_be_interrupted, groups, |site| {
+    let server = act(site, "threads=1 request-timeout=1 interrupt-timeout=30").start();
+    let (mut connection, first) = held(&server, "/clean-up", "long");
+    assert_eq!(connection.response("GET").status, 504);
+    assert_eq!(server.root.read("var/raised-long"), "RequestTimeout");
+    assert_eq!(pid(&server), first, "the process serves on");
+    server.allow_log("RequestTimeout");
+});
+
+wsgi_test!(an_interrupt_that_does_not_help_ends_the_process, groups, |site| {
+    // A thread in C can't be interrupted.
+    let server =
+        act(site, "threads=1 request-timeout=1 interrupt-timeout=1 shutdown-timeout=1 graceful-timeout=1").start();
+    let first = pid(&server);
+    assert_eq!(server.get("/sleep?100").status, 502);
+    server.wait_log("WSGI014");
+    assert_ne!(recovered(&server, first), first);
+    server.allow_log(&format!("pid {first}"));
+});
+
+wsgi_test!(a_lock_of_python_that_is_kept_ends_the_process, groups, |site| {
+    let server = act(site, "threads=2 deadlock-timeout=2 shutdown-timeout=1").start();
+    let (mut connection, first) = held(&server, "/keep-the-gil", "lock");
+    assert_eq!(connection.response("GET").status, 502);
+    server.wait_log("WSGI014");
+    assert_ne!(recovered(&server, first), first);
+    wait_line(&server, &["eadlock"]);
+    wait_end(first);
+    server.allow_log(&format!("pid {first}"));
+    server.allow_log("eadlock");
+});
+
+wsgi_test!(timers_work_without_the_deadlock_timer, groups, |site| {
+    let server = act(site, "deadlock-timeout=0 restart-interval=1").start();
+    let first = pid(&server);
+    replaced(&server, first);
+    wait_end(first);
+});
+
+wsgi_test!(restart_interval_replaces_the_process, groups, |site| {
+    let server = act(site, "restart-interval=1").start();
+    let first = pid(&server);
+    let second = replaced(&server, first);
+    let third = replaced(&server, second);
+    assert_ne!(third, first);
+    wait_end(first);
+});
+
+wsgi_test!(shutdown_timeout_bounds_an_end, groups, |site| {
+    let server = act(site, "shutdown-timeout=1").start();
+    let first: u32 = server.get("/end-slowly").ok().parse().unwrap();
+    send(first, Signal::SIGTERM);
+    replaced(&server, first);
+    wait_end(first);
+    assert!(server.root.join(&format!("var/ending-{first}")).exists(), "atexit began");
+    assert!(!server.root.join(&format!("var/ended-{first}")).exists(), "and was not waited for");
+    server.allow_log(&format!("pid {first}"));
+});
+
+wsgi_test!(startup_timeout_gives_up_on_a_script_that_does_not_load, groups, |site| {
+    let script = "import os, time\nVAR = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(__file__))), 'var')\nwith open(VAR + '/loading', 'w') as file:\n    file.write(str(os.getpid()))\nwhile not os.path.exists(VAR + '/go'):\n    time.sleep(0.002)\ndef application(environ, start_response):\n    start_response('200 OK', [])\n    return [b'loaded']\n";
+    let site =
+        site.file("apps/slow/app.wsgi", script).conf("WSGIScriptAlias / ${APPS}/slow/app.wsgi\nWSGIProcessGroup shop");
+    let server = site.group("shop", "startup-timeout=1 shutdown-timeout=1").start();
+    let response = server.get("/");
+    assert!((500..505).contains(&response.status), "{}", response.status);
+    let first = server.root.read("var/loading").parse().unwrap();
+    wait_end(first);
+    server.root.write("var/go", "");
+    until("the script to be loaded", || (server.get("/").status == 200).then_some(()));
+    for text in ["WSGI014", "startup", "WSGI0322", &format!("pid {first}"), "in time"] {
+        server.allow_log(text);
+    }
+});
+
+wsgi_test!(processor_time_is_limited, groups, |site| {
+    let server = act(site, "cpu-time-limit=1").start();
+    let first: u32 = server.get("/compute?1.3").ok().parse().unwrap();
+    replaced(&server, first);
+    wait_end(first);
+    server.allow_log(&format!("pid {first}"));
+});
+
+wsgi_test!(memory_limits_are_memory_errors, groups, |site| {
+    let setting = site.setting;
+    for option in ["memory-limit=900000000", "virtual-memory-limit=4000000000"] {
+        let server = act(crate::harness::Site::new("limit", setting).unwrap(), &format!("threads=2 {option}")).start();
+        assert_eq!(server.get("/allocate?100000000").status, 200, "{option}");
+        let response = server.get("/allocate?5000000000");
+        assert_eq!((response.status, response.text().as_str()), (507, "MemoryError"), "{option}");
+        assert_eq!(server.get("/pid").status, 200);
+    }
+});
+
+wsgi_test!(maximum_memory_replaces_the_process, groups, |site| {
+    let server = act(site, "maximum-memory=200000000").start();
+    let first: u32 = server.get("/keep?250000000").ok().parse().unwrap();
+    replaced(&server, first);
+    wait_end(first);
+    wait_line(&server, &["shop", "maximum"]);
+});
+
+wsgi_test!(a_graceful_signal_lets_requests_finish, groups, |site| {
+    let server = act(site, "threads=2").start();
+    let (mut connection, first) = held(&server, "/hold", "one");
+    send(first, Signal::SIGUSR1);
+    wait_line(&server, &["shop"]);
+    release(&server, "one");
+    assert_eq!(connection.response("GET").ok(), first.to_string());
+    wait_end(first);
+    assert_ne!(pid(&server), first);
+});
+
+wsgi_test!(the_wait_for_requests_is_limited_after_a_graceful_signal, groups, |site| {
+    let setting = site.setting;
+    for option in ["graceful-timeout=1", "eviction-timeout=1"] {
+        let site = crate::harness::Site::new("graceful", setting).unwrap();
+        let server = act(site, &format!("threads=2 shutdown-timeout=1 {option}")).start();
+        let (mut connection, first) = held(&server, "/hold", "one");
+        send(first, Signal::SIGUSR1);
+        assert_eq!(connection.response("GET").status, 502, "{option}");
+        server.wait_log("WSGI014");
+        wait_end(first);
+        assert_ne!(recovered(&server, first), first);
+        server.allow_log(&format!("pid {first}"));
+    }
+});
+
+wsgi_test!(told_to_end_it_ends_in_order, groups, |site| {
+    let setting = site.setting;
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let server = act(crate::harness::Site::new("term", setting).unwrap(), "threads=2").start();
+        let first: u32 = server.get("/atexit").ok().parse().unwrap();
+        // The application can't take the signal away.
+        server.get("/handler").ok();
+        send(first, signal);
+        replaced(&server, first);
+        wait_end(first);
+        assert!(server.root.join(&format!("var/atexit-{first}")).exists(), "{signal}");
+    }
+});
+
+wsgi_test!(other_signals_do_not_end_it, groups, |site| {
+    let server = act(site, "threads=2").start();
+    let first = pid(&server);
+    for signal in [Signal::SIGHUP, Signal::SIGUSR2, Signal::SIGPIPE] {
+        send(first, signal);
+        let ended = wait::within(Duration::from_millis(300), || (!is_alive(first)).then_some(()));
+        assert!(ended.is_none(), "{signal}");
+        assert_eq!(pid(&server), first, "{signal}");
+    }
+});
+
+wsgi_test!(an_end_joins_threads_within_its_time, groups, |site| {
+    let site = site
+        .app("exits")
+        .group("shop", "shutdown-timeout=1")
+        .conf("WSGIProcessGroup shop\nSetEnv demo.var ${ROOT}/var");
+    let server = site.start();
+    let first: u32 = server.get("/stuck").ok().parse().unwrap();
+    send(first, Signal::SIGTERM);
+    wait_end(first);
+    let second: u32 = server.get("/worker").ok().parse().unwrap();
+    server.get("/atexit").ok();
+    send(second, Signal::SIGTERM);
+    wait_end(second);
+    assert!(server.root.join(&format!("var/joined-{second}")).exists(), "joined");
+    assert!(server.root.join(&format!("var/atexit-{second}")).exists(), "atexit");
+    server.allow_log(&format!("pid {first}"));
+    server.allow_log("WSGI0302");
+});
+
+/// The process that runs the service.
+fn service(server: &Server) -> u32 {
+    until("the service", || server.root.read("var/service").parse().ok().filter(|id| is_alive(*id)))
+}
+
+const SERVICE: &str = "WSGIImportScript ${APPS}/service/app.wsgi process-group=service application-group=%{GLOBAL}";
+
+wsgi_test!(a_group_without_threads_runs_a_service, groups, |site| {
+    let site = site.files("service").group("service", "threads=0").conf(SERVICE).app("where");
+    let server = site.start();
+    let first = service(&server);
+    // It returns: another one is started.
+    server.root.write("var/stop-service", "");
+    wait_end(first);
+    let second = until("the next service", || Some(service(&server)).filter(|id| *id != first));
+    send(second, Signal::SIGTERM);
+    let told = until("SystemExit", || server.root.read("var/service-told").parse::<u32>().ok());
+    assert_eq!(told, second);
+    wait_end(second);
+    let third = until("the next service", || Some(service(&server)).filter(|id| *id != second));
+    server.stop(|root| {
+        assert_eq!(root.read("var/service-told"), third.to_string(), "told at the stop");
+    });
+});
+
+wsgi_test!(a_group_without_threads_takes_no_requests, groups, |site| {
+    let site = site.files("service").group("service", "threads=0 socket-timeout=2 queue-timeout=2").conf(SERVICE);
+    let server = site.app("where").conf("WSGIProcessGroup service").start();
+    service(&server);
+    let status = server.get("/").status;
+    assert!((500..505).contains(&status), "{status}");
+    server.wait_log("service");
+});
+
+wsgi_test!(replacements_lose_nothing, groups, |site| {
+    let server = act(site, "processes=2 threads=2 maximum-requests=30").start();
+    let mut counts: BTreeMap<u32, u32> = BTreeMap::new();
+    for _ in 0..5 {
+        let answers = std::thread::scope(|scope| {
+            let client = || (0..40).map(|_| pid(&server)).collect::<Vec<_>>();
+            let clients: Vec<_> = (0..4).map(|_| scope.spawn(client)).collect();
+            clients.into_iter().flat_map(|client| client.join().unwrap()).collect::<Vec<_>>()
+        });
+        answers.into_iter().for_each(|id| *counts.entry(id).or_default() += 1);
+    }
+    assert_eq!(counts.values().sum::<u32>(), 800);
+    assert!(counts.len() > 8, "{counts:?}");
+});
+
+wsgi_test!(a_slow_successor_keeps_nobody_waiting, groups, |site| {
+    let script = "import os, time\nVAR = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(__file__))), 'var')\nif os.path.exists(VAR + '/slow'):\n    open(VAR + '/loading', 'w').close()\n    while not os.path.exists(VAR + '/go'):\n        time.sleep(0.002)\ndef application(environ, start_response):\n    start_response('200 OK', [])\n    return [b'%d' % os.getpid()]\n";
+    let site = site.file("apps/slow/app.wsgi", script).group("shop", "maximum-requests=10");
+    let server = site.conf("WSGIScriptAlias / ${APPS}/slow/app.wsgi\nWSGIProcessGroup shop").start();
+    let first = pid(&server);
+    server.root.write("var/slow", "");
+    until("the successor to load", || {
+        assert_eq!(pid(&server), first, "the old one serves while the new one loads");
+        server.root.join("var/loading").exists().then_some(())
+    });
+    for _ in 0..10 {
+        assert_eq!(server.ask(&Request::get("/")).ok(), first.to_string());
+    }
+    server.root.write("var/go", "");
+    replaced(&server, first);
+});
