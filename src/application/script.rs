@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::gate::Gate;
@@ -22,6 +23,8 @@ struct Script {
     /// `_mod_wsgi_` and the MD5 of the path.
     module: Vec<u8>,
     loading: Gate,
+    /// A request of this process has found it loaded.
+    used: AtomicBool,
 }
 
 /// There is no module to call.
@@ -58,8 +61,11 @@ impl Scripts {
         let source = Source { path: job.script, mtime: job.script_mtime };
         let there = script.loaded(py, interpreter);
         if let Some(module) = &there {
+            // A process that was made because the script asked for it serves at least one request before it is asked again.
+            let used = script.used.swap(true, Ordering::Relaxed) || self.reload == Reload::InPlace;
             if !job.reloading
-                || (self.unchanged(py, module, source) && !module.asks_for_reload(py, interpreter, job, exchange))
+                || (self.unchanged(py, module, source)
+                    && !(used && module.asks_for_reload(py, interpreter, job, exchange)))
             {
                 return module.namespace().ok_or(NO_MODULE);
             }
@@ -111,7 +117,7 @@ impl Scripts {
             return Arc::clone(script);
         }
         let module = module_name(path, case_sensitive).into_bytes();
-        let script = Arc::new(Script { module, loading: Gate::default() });
+        let script = Arc::new(Script { module, loading: Gate::default(), used: AtomicBool::new(false) });
         known.insert(path.to_vec(), Arc::clone(&script));
         script
     }

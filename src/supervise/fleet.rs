@@ -133,6 +133,13 @@ impl Fleet {
         timers.chain(wishes).chain(places).min()
     }
 
+    /// The slots whose requests nobody can serve for now: their callers are to be told so at once.
+    pub fn turned_away(&self, now: Time) -> impl Iterator<Item = (GroupId, u32)> {
+        self.groups.iter().filter(|group| !group.retired).flat_map(move |group| {
+            group.slots.iter().filter_map(move |slot| slot.turns_away(now)).map(move |slot| (group.id, slot))
+        })
+    }
+
     /// How many workers there are, in whatever stage.
     #[must_use]
     pub fn workers(&self) -> usize {

@@ -99,6 +99,12 @@ impl Slot {
         }
     }
 
+    /// Nobody serves, the last start came to nothing, and the next has to wait: who asks now is turned away.
+    pub(super) fn turns_away(&self, now: Time) -> Option<u32> {
+        let waits = self.wish.is_some_and(|wish| wish.not_before > now);
+        (self.stage() == Stage::Waiting && waits && self.backoff.has_failed()).then_some(self.number)
+    }
+
     pub(super) fn lives(&self) -> impl Iterator<Item = &Life> {
         self.serving.iter().chain(&self.starting).chain(&self.ending)
     }

@@ -1,13 +1,21 @@
 //! What belongs to a group: its settings, its descriptors, its log; and the configuration that is on its way.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::socket::{MsgFlags, SockFlag, accept4, send};
+use nix::unistd::close;
 
 use super::log::Log;
+use crate::os::logpipe;
 use crate::supervise::{GroupId, Plan};
 use crate::wire::control::GroupSettings;
+use crate::wire::{End, FromWorker};
 
 /// The latest settings of one group.
 #[derive(Debug)]
@@ -44,6 +52,11 @@ impl Configuration {
         else {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a daemon group without its descriptors"));
         };
+        for listener in &descriptors {
+            // Workers take from it as well: what poll shows may be gone.
+            let flags = OFlag::from_bits_retain(fcntl(listener, FcntlArg::F_GETFL)?);
+            fcntl(listener, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+        }
         self.groups.push((Group { settings, listeners: descriptors, executable }, log));
         Ok(())
     }
@@ -65,6 +78,10 @@ impl Groups {
             }
             self.groups.insert(id, group);
         }
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &Group> {
+        self.groups.values()
     }
 
     pub(super) fn get(&self, id: GroupId) -> Option<&Group> {
@@ -96,6 +113,33 @@ impl Groups {
 }
 
 impl Group {
+    /// Takes the connections that wait at a slot and answers each that nobody can serve it: 503, and why in its log.
+    pub(super) fn turn_away(&self, slot: u32) {
+        let Some(listener) = self.listener(slot) else { return };
+        let name = String::from_utf8_lossy(&self.settings.name);
+        let line = format!(
+            "WSGI0332: the daemon process group \"{name}\" has no process that can serve: its last start failed, as the error log \
+             says, and the next one waits"
+        );
+        let mut answer = Vec::new();
+        let log = FromWorker::Log { level: logpipe::PLAIN_LEVEL, line: line.as_bytes() };
+        if log.encode(&mut answer).and_then(|()| FromWorker::End(End::Status(503)).encode(&mut answer)).is_err() {
+            return;
+        }
+        while let Ok(caller) = accept4(listener.as_raw_fd(), SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK) {
+            // What the caller has written stays unread: it needs no secret to be told this, and gets no more.
+            let _told = send(caller, &answer, MsgFlags::MSG_NOSIGNAL);
+            let _closed = close(caller);
+        }
+    }
+
+    /// Removes the names of its sockets. Whoever made them may have no right to by now (`httpd -X`).
+    pub(super) fn unlink(&self) {
+        for path in &self.settings.sockets {
+            let _gone = std::fs::remove_file(OsStr::from_bytes(path));
+        }
+    }
+
     pub(super) fn listener(&self, slot: u32) -> Option<BorrowedFd<'_>> {
         Some(self.listeners.get(usize::try_from(slot).ok()?)?.as_fd())
     }

@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::getppid;
 
 use super::complain;
-use super::groups::{Configuration, Groups};
+use super::groups::{Configuration, Group, Groups};
 use super::workers::{Source, Workers};
 use crate::os::channel::Channel;
 use crate::os::pidfd::PidFd;
@@ -45,6 +45,8 @@ enum Ready {
     Signal,
     Log(GroupId),
     Worker(Source),
+    /// Somebody asks at a slot that nobody serves.
+    Caller(GroupId, u32),
 }
 
 impl Supervisor {
@@ -68,6 +70,8 @@ impl Supervisor {
             Signal::SIGUSR2,
             Signal::SIGQUIT,
         ])?;
+        // httpd's prefork signals its whole process group when it stops; what that means here comes by the channel.
+        nix::unistd::setsid()?;
         nix::sys::prctl::set_name(c"wsgi-supervisor")?;
         spawn::raise_descriptor_limit()?;
         let processors = available_parallelism().map_or(2, usize::from);
@@ -113,8 +117,11 @@ impl Supervisor {
             read(Ready::Parent, channel.as_fd());
             read(Ready::ParentEnded, process.as_fd());
         }
-        all.extend(self.groups.logs_behind().map(|(id, log)| (Ready::Log(id), (log, PollFlags::POLLOUT))));
         let now = self.now();
+        let unserved = self.fleet.turned_away(now);
+        let callers = unserved.filter_map(|(id, slot)| Some((id, slot, self.groups.get(id)?.listener(slot)?)));
+        all.extend(callers.map(|(id, slot, socket)| (Ready::Caller(id, slot), (socket, PollFlags::POLLIN))));
+        all.extend(self.groups.logs_behind().map(|(id, log)| (Ready::Log(id), (log, PollFlags::POLLOUT))));
         let within = self.fleet.wake(now).map(|at| at.saturating_sub(now));
         let descriptors: Vec<_> = all.iter().map(|(_, wanted)| *wanted).collect();
         let places = poll::wait(&descriptors, within)?;
@@ -129,6 +136,11 @@ impl Supervisor {
             Ready::Log(group) => {
                 if let Some(log) = self.groups.log(group) {
                     log.flush();
+                }
+            }
+            Ready::Caller(group, slot) => {
+                if let Some(group) = self.groups.get(group) {
+                    group.turn_away(slot);
                 }
             }
             Ready::Worker(source) => {
@@ -229,6 +241,7 @@ impl Supervisor {
     fn leave(&mut self, within: Duration) {
         self.parent = None;
         self.coming = None;
+        self.groups.all().for_each(Group::unlink);
         self.fleet.stop(within, self.now());
         self.act();
     }
