@@ -333,6 +333,8 @@ impl Relay<'_, '_> {
         } else {
             self.client.log(Level::Err, &line);
         }
+        // The application has sent this much. The client being gone is as good.
+        let _: Result<(), Gone> = self.flush();
         self.client.cut_off();
         Outcome::Done
     }
