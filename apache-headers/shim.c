@@ -75,6 +75,7 @@ static const wsgi_shim_fact facts[] = {
     FIELD(process_rec, pool),
     FIELD(unixd_config_rec, user_id),
     FIELD(unixd_config_rec, group_id),
+    FIELD(ap_unixd_mpm_retained_data, shutdown_pending),
     FIELD(ap_unixd_mpm_retained_data, restart_pending),
     FIELD(ap_unixd_mpm_retained_data, is_ungraceful),
     FIELD(ap_unixd_mpm_retained_data, was_graceful),

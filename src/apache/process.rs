@@ -137,6 +137,23 @@ pub(crate) fn is_graceful_restart() -> bool {
     if pending { !ungraceful } else { was_graceful }
 }
 
+/// Has httpd been told to stop or restart, and is about to? With some MPMs our children get the same signal.
+pub(crate) fn is_ending() -> bool {
+    // SAFETY: httpd's own record, which lives as long as the process.
+    let retained = unsafe { raw::ap_unixd_mpm_get_retained_data() };
+    if retained.is_null() {
+        return false;
+    }
+    // SAFETY: as above.
+    let stop = unsafe { &raw const (*retained).shutdown_pending };
+    // SAFETY: as above.
+    let restart = unsafe { &raw const (*retained).restart_pending };
+    [stop, restart].into_iter().any(|pending| {
+        // SAFETY: as above; signal handlers write it, so it is read as it is.
+        unsafe { pending.read_volatile() != 0 }
+    })
+}
+
 /// `User` and `Group` of the whole server, as numbers.
 pub(crate) fn user_and_group() -> (u32, u32) {
     let config = &raw const raw::ap_unixd_config;

@@ -94,6 +94,7 @@ const FACTS: &[Fact] = &[
     field!(process_rec, pool),
     field!(unixd_config_rec, user_id),
     field!(unixd_config_rec, group_id),
+    field!(ap_unixd_mpm_retained_data, shutdown_pending),
     field!(ap_unixd_mpm_retained_data, restart_pending),
     field!(ap_unixd_mpm_retained_data, is_ungraceful),
     field!(ap_unixd_mpm_retained_data, was_graceful),

@@ -35,14 +35,20 @@ pub struct Stream {
 pub struct Closer(Arc<OwnedFd>);
 
 impl Stream {
-    /// Connects without waiting.
+    /// Connects without waiting, with buffers of so many bytes for what is sent and received; `None` leaves the kernel's own.
     ///
     /// # Errors
     /// `WouldBlock`: the backlog is full. `ConnectionRefused`: nobody listens. Others: no such file, no permission.
-    pub fn connect(path: &Path) -> io::Result<Stream> {
+    pub fn connect(path: &Path, send: Option<usize>, receive: Option<usize>) -> io::Result<Stream> {
         let address = UnixAddr::new(path)?;
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+        if let Some(bytes) = send {
+            setsockopt(&socket, sockopt::SndBuf, &bytes)?;
+        }
+        if let Some(bytes) = receive {
+            setsockopt(&socket, sockopt::RcvBuf, &bytes)?;
+        }
         connect(socket.as_raw_fd(), &address)?;
         Stream::adopt(socket)
     }
@@ -253,7 +259,7 @@ mod tests {
     fn unread_bytes_are_known_even_before_the_connection_is_accepted() {
         let folder = std::env::temp_dir().join(format!("mod_wsgi-connect-{}", std::process::id()));
         let listener = UnixListener::bind(&folder).unwrap();
-        let stream = Stream::connect(&folder).unwrap();
+        let stream = Stream::connect(&folder, None, None).unwrap();
         stream.send(b"hello").unwrap();
         assert!(!stream.is_all_read().unwrap());
         let (mut theirs, _) = listener.accept().unwrap();
@@ -263,9 +269,9 @@ mod tests {
         theirs.read_exact(&mut [0; 1]).unwrap();
         assert!(stream.is_all_read().unwrap());
         drop(listener);
-        assert_eq!(Stream::connect(&folder).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        assert_eq!(Stream::connect(&folder, None, None).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
         std::fs::remove_file(&folder).unwrap();
-        assert_eq!(Stream::connect(&folder).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(Stream::connect(&folder, None, None).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 
     #[test]
@@ -273,7 +279,7 @@ mod tests {
         let path = std::env::temp_dir().join(format!("mod_wsgi-backlog-{}", std::process::id()));
         let how = super::super::listen::Listening { backlog: 1, ..Default::default() };
         let _listening = super::super::listen::listen_at(&path, how).unwrap();
-        let full: Vec<_> = (0..5).map(|_| Stream::connect(&path).map_err(|error| error.kind())).collect();
+        let full: Vec<_> = (0..5).map(|_| Stream::connect(&path, None, None).map_err(|error| error.kind())).collect();
         std::fs::remove_file(&path).unwrap();
         assert!(full.iter().any(|one| matches!(one, Err(io::ErrorKind::WouldBlock))), "{full:?}");
     }

@@ -46,6 +46,8 @@ pub(crate) fn start(pool: Pool<'_>, _main: &Server<'_>) {
                 if let Some(child) = CHILD.get() {
                     child.leave();
                 }
+                // With `-X` httpd ends without clearing the configuration.
+                parent::end();
             });
         }
         Err(error) => log_main(Level::Crit, format_args!("daemon mode can't begin in this process of httpd: {error}")),

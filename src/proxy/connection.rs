@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::group::Group;
 use crate::os::connect::{Closer, Stream};
 use crate::os::poll;
 use crate::wire::{FrameError, FromChild, FromWorker, Hello, Reader};
@@ -55,22 +56,17 @@ impl Connection {
     ///
     /// # Errors
     /// As `Stream::connect`.
-    pub(super) fn open(
-        path: &Path,
-        secret: [u8; 32],
-        header_line: usize,
-        limit: Duration,
-        open: &Arc<Open>,
-    ) -> io::Result<Connection> {
-        let mut stream = Stream::connect(path)?;
-        stream.limit(limit)?;
+    pub(super) fn open(path: &Path, group: &Group, open: &Arc<Open>) -> io::Result<Connection> {
+        let options = &group.options;
+        let mut stream = Stream::connect(path, options.send_buffer_size(), options.receive_buffer_size())?;
+        stream.limit(group.socket_timeout())?;
         let mut hello = Vec::with_capacity(64);
-        FromChild::Hello(Hello { secret }).encode(&mut hello).map_err(io::Error::other)?;
+        FromChild::Hello(Hello { secret: group.secret }).encode(&mut hello).map_err(io::Error::other)?;
         stream.send(&hello)?;
         open.note(stream.closer());
         Ok(Connection {
             stream,
-            reader: Reader::of_worker(header_line),
+            reader: Reader::of_worker(options.header_buffer_size()),
             descriptors: VecDeque::new(),
             open: Arc::clone(open),
         })

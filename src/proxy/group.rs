@@ -53,10 +53,11 @@ impl Groups {
 }
 
 impl Group {
-    /// How many requests a process may have at once, over all children. One or two beyond its threads wait there, so that a thread that
-    /// becomes free has the next at hand; none where the time in the queue is limited, which is watched here.
+    /// How many requests a process may have at once, over all children. Of a single process two more wait there, so that a thread that
+    /// becomes free has the next at hand. Not where another process may be free first, or the time in the queue is limited, which is
+    /// watched here.
     pub(super) fn limit(&self) -> u32 {
-        let waiting = if self.options.queue_timeout().is_some() { 0 } else { 2 };
+        let waiting = if self.columns.len() > 1 || self.options.queue_timeout().is_some() { 0 } else { 2 };
         self.options.threads().saturating_add(waiting)
     }
 

@@ -13,7 +13,7 @@ use crate::wire::{BODY_MOST, BodyError, End, FrameError, FromChild, FromWorker, 
 use crate::wsgi::{Gone, Head, InputError, Quoted};
 
 /// What configuration says about the relay.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(super) struct Rules<'g> {
     pub(super) group: &'g [u8],
     /// `WSGIErrorOverride`.
@@ -24,6 +24,8 @@ pub(super) struct Rules<'g> {
     pub(super) buffer: usize,
     /// `socket-timeout`, for messages.
     pub(super) timeout: Duration,
+    /// Is this child told to end at once?
+    pub(super) stopping: &'g dyn Fn() -> bool,
 }
 
 /// What is left to do for httpd.
@@ -52,8 +54,17 @@ const UNWANTED: usize = 1024 * 1024;
 
 /// Relays one answer, whose request was sent. True: the connection can have the next request.
 pub(super) fn relay(connection: &mut Connection, client: &mut dyn Client, rules: Rules<'_>) -> (Outcome, bool) {
-    let mut relay =
-        Relay { connection, client, rules, begun: false, waiting: 0, unflushed: 0, body: None, heard: false };
+    let mut relay = Relay {
+        connection,
+        client,
+        rules,
+        begun: false,
+        pieces: false,
+        waiting: 0,
+        unflushed: 0,
+        body: None,
+        heard: false,
+    };
     match relay.run() {
         Ok((outcome, whole)) => (outcome, whole && relay.connection.is_empty()),
         Err(stop) => (relay.stopped(stop), false),
@@ -66,6 +77,8 @@ struct Relay<'a, 'g> {
     rules: Rules<'g>,
     /// The head is the request's.
     begun: bool,
+    /// The body comes in pieces whose length together nobody has said.
+    pieces: bool,
     /// Bytes gathered and not passed on.
     waiting: usize,
     /// Passed on since the last flush, and 1 for a head.
@@ -126,20 +139,16 @@ impl Relay<'_, '_> {
         }
     }
 
-    /// Nothing is here: what was gathered goes out, and is flushed if there is nothing for a while.
+    /// Nothing is here: if there is nothing for a while, what was gathered goes out.
     fn before_waiting(&mut self) -> Result<(), Stop> {
-        if self.waiting > 0 {
-            self.pass(Then::More)?;
-        }
-        if self.unflushed > 0 && !self.connection.is_readable(self.rules.flush_delay)? {
-            self.client.send(&[], Then::Flush)?;
-            self.unflushed = 0;
+        if (self.waiting > 0 || self.unflushed > 0) && !self.connection.is_readable(self.rules.flush_delay)? {
+            self.flush()?;
         }
         Ok(())
     }
 
     fn step(&mut self) -> Result<Step, Stop> {
-        let Relay { connection, client, rules, begun, waiting, unflushed, body, .. } = self;
+        let Relay { connection, client, rules, begun, pieces, waiting, unflushed, body, .. } = self;
         Ok(match connection.next()? {
             FromWorker::WantBody(most) => Step::Want(usize::try_from(most).unwrap_or(usize::MAX)),
             FromWorker::Refused => Step::Finish(Outcome::Refused),
@@ -157,6 +166,7 @@ impl Relay<'_, '_> {
                     client.keep_of(&head);
                     return Ok(Step::Unwanted(Outcome::Redirect(path.to_vec())));
                 }
+                *pieces = head.header(b"content-length").is_none();
                 client.head(&head);
                 (*begun, *unflushed) = (true, 1);
                 Step::On
@@ -178,10 +188,17 @@ impl Relay<'_, '_> {
             }
             FromWorker::File { offset, length } => Step::File { offset, length },
             FromWorker::End(End::Complete) => {
+                // httpd computes a length for what comes with its end. Whether a body in pieces has one must not depend on how fast they come;
+                // a file is one piece.
+                if *pieces && *waiting > 0 {
+                    client.send(&[], Then::More)?;
+                }
                 client.send(&[], Then::End)?;
                 Step::Finish(Outcome::Done)
             }
             FromWorker::End(End::Aborted) if *begun => {
+                // The application has sent this much.
+                client.send(&[], Then::Flush)?;
                 client.cut_off();
                 Step::Finish(Outcome::Done)
             }
@@ -192,9 +209,9 @@ impl Relay<'_, '_> {
         })
     }
 
-    fn pass(&mut self, then: Then) -> Result<(), Stop> {
-        self.unflushed += std::mem::take(&mut self.waiting);
-        Ok(self.client.send(&[], then)?)
+    fn flush(&mut self) -> Result<(), Gone> {
+        (self.waiting, self.unflushed) = (0, 0);
+        self.client.send(&[], Then::Flush)
     }
 
     fn file(&mut self, offset: u64, length: u64) -> Result<(), Stop> {
@@ -202,7 +219,8 @@ impl Relay<'_, '_> {
         self.client
             .file(file, offset, length)
             .map_err(|error| Stop::Bad(format!("a file that can't be sent: {error}")))?;
-        // What follows is the END, most likely, so it goes out with that.
+        // What follows is the END, most likely, so it goes out with that: httpd answers ranges of what it sees whole.
+        self.pieces = self.pieces && (self.waiting > 0 || self.unflushed > 1);
         self.waiting += usize::try_from(length).unwrap_or(usize::MAX).min(GATHERED);
         Ok(())
     }
@@ -211,8 +229,7 @@ impl Relay<'_, '_> {
     fn send_body(&mut self, most: usize) -> Result<(), Stop> {
         // The application may answer while it reads; what it said must not wait for the client's body.
         if self.unflushed > 0 || self.waiting > 0 {
-            self.pass(Then::Flush)?;
-            self.unflushed = 0;
+            self.flush()?;
         }
         let mut buffer = vec![0; most.min(PIECE).min(BODY_MOST)];
         let read = self.client.read(&mut buffer);
@@ -232,8 +249,11 @@ impl Relay<'_, '_> {
         if let Err(error) = read
             && self.body.is_none()
         {
-            // A client that leaves is nothing to be told of.
-            let level = if error == InputError::ClientGone { Level::Info } else { Level::Err };
+            // A client that leaves, or sends more than it may, is nothing to be told of.
+            let level = match error {
+                InputError::ClientGone | InputError::TooLarge => Level::Info,
+                InputError::Timeout | InputError::Failed(_) => Level::Err,
+            };
             self.client.log(level, &format!("WSGI0126: {error}"));
             self.body = Some(error);
         }
@@ -307,7 +327,14 @@ impl Relay<'_, '_> {
             Stop::Broken(Broken::Frame(cause)) => bad(&group, &cause.to_string()),
             Stop::Bad(cause) => bad(&group, &cause),
         };
-        self.client.log(Level::Err, &line);
+        if (self.rules.stopping)() {
+            // That is why; nobody needs to look for a cause.
+            self.client.log(Level::Info, &format!("WSGI0363: httpd is stopping, a response of {group} is cut off"));
+        } else {
+            self.client.log(Level::Err, &line);
+        }
+        // The application has sent this much. The client being gone is as good.
+        let _: Result<(), Gone> = self.flush();
         self.client.cut_off();
         Outcome::Done
     }

@@ -128,14 +128,7 @@ impl<'c> Search<'c> {
             self.note(column);
             return Ok(None);
         };
-        let opened = Connection::open(
-            path,
-            group.secret,
-            group.options.header_buffer_size(),
-            group.socket_timeout(),
-            &self.child.open,
-        );
-        let cause = match opened {
+        let cause = match Connection::open(path, group, &self.child.open) {
             Ok(connection) => return Ok(Some(connection)),
             Err(cause) => cause,
         };

@@ -56,7 +56,9 @@ pub(crate) fn serve(request: &mut Request<'_>, visit: &Visit) -> Answer {
 }
 
 fn failed(request: &Request<'_>, failure: &Failure) -> Answer {
-    request.log(Level::Err, format_args!("{failure}"));
+    // Where httpd stops, nothing is wrong.
+    let level = if matches!(failure, Failure::Stopping { .. }) { Level::Info } else { Level::Err };
+    request.log(level, format_args!("{failure}"));
     Answer::status(failure.status())
 }
 
@@ -109,12 +111,14 @@ pub(super) fn exchange(
     request: &[u8],
     client: &mut dyn Client,
 ) -> Outcome {
+    let stopping = || child.is_stopping();
     let rules = Rules {
         group: &group.name,
         error_override,
         flush_delay: group.options.response_flush_delay(),
         buffer: group.options.response_buffer_size(),
         timeout: group.socket_timeout(),
+        stopping: &stopping,
     };
     let mut search = Search::new(child, group);
     loop {

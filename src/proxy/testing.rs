@@ -218,7 +218,7 @@ impl Answer {
 
 /// A small whole answer.
 pub(super) fn hello() -> Vec<u8> {
-    Answer::head("200 OK", &[("Content-Type", "text/plain")]).data(b"hello").end()
+    Answer::head("200 OK", &[("Content-Type", "text/plain"), ("Content-Length", "5")]).data(b"hello").end()
 }
 
 /// A client that notes what it gets.

@@ -121,6 +121,10 @@ fn supervisor_ended() {
     let mut guard = locked();
     let Some(parent) = guard.as_mut() else { return };
     parent.supervisor = None;
+    if process::is_ending() {
+        // It got the signal too.
+        return;
+    }
     log_main(
         Level::Alert,
         format_args!(
@@ -135,8 +139,8 @@ fn supervisor_ended() {
     }
 }
 
-/// The configuration goes: on a graceful restart what serves is kept for the next, else all ends.
-fn end() {
+/// The configuration goes: on a graceful restart what serves is kept for the next, else all ends. Nothing in a forked child.
+pub(super) fn end() {
     let Some(parent) = locked().take().filter(|parent| parent.pid == std::process::id()) else { return };
     if process::is_graceful_restart() {
         parent.into_memory().keep();

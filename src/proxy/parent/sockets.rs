@@ -97,7 +97,8 @@ fn secret() -> Result<[u8; 32], String> {
 /// Removes a socket's file, if it is there.
 pub(super) fn remove(path: &Path) {
     match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+        // With `-X` this process is no longer who made it; the next parent of this number removes it.
+        Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => {
             log_main(Level::Warning, format_args!("WSGI0073: the socket {} can't be removed: {error}", path.display()));
         }
         Ok(()) | Err(_) => {}

@@ -35,7 +35,7 @@ fn shown(outcome: &Outcome) -> String {
 fn a_small_answer_goes_out_in_one_pass() {
     let mut client = Scripted::default();
     assert_eq!(answered(&mut client, &hello()), "Done");
-    assert_eq!(client.got, ["head 200 1", "end hello"]);
+    assert_eq!(client.got, ["head 200 2", "end hello"]);
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn an_answer_in_pieces_is_flushed_where_the_worker_pauses() {
         peer.say(&Answer::default().data(b"two").data(b"three").end());
     });
     assert_eq!(shown(&outcome), "Done");
-    assert_eq!(client.got, ["head 200 0", "flush", "more one", "flush", "end twothree"]);
+    assert_eq!(client.got, ["head 200 0", "flush", "flush one", "more twothree", "end"]);
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn the_body_travels_when_the_worker_asks() {
         peer.say(&hello());
     });
     assert_eq!(shown(&outcome), "Done");
-    assert_eq!(client.got, ["continue", "head 200 1", "end hello"]);
+    assert_eq!(client.got, ["continue", "head 200 2", "end hello"]);
 }
 
 #[test]
@@ -122,6 +122,7 @@ fn a_body_that_cant_be_read_decides_the_status_unless_the_application_answers() 
     for (error, status, line) in [
         (InputError::Timeout, 408, "WSGI0126"),
         (InputError::TooLarge, 413, "WSGI0126"),
+        (InputError::ClientGone, 400, "WSGI0126"),
         (InputError::Failed("odd".to_owned()), 500, "WSGI0126"),
     ] {
         for own_answer in [false, true] {
@@ -286,7 +287,7 @@ fn what_is_refused_or_unread_goes_elsewhere() {
         Peer::asked(&listeners[0]).say(&hello());
     });
     assert_eq!(shown(&outcome), "Done");
-    assert_eq!(client.got, ["log x", "head 200 1", "end hello"]);
+    assert_eq!(client.got, ["log x", "head 200 2", "end hello"]);
 }
 
 #[test]
