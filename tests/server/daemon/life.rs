@@ -18,7 +18,7 @@ fn wait_line(server: &Server, parts: &[&str]) {
 
 /// The process was ended by force: how its lines may begin.
 fn allow_force(server: &Server, id: u32) {
-    for text in [format!("pid {id}"), "WSGI0302".to_owned(), "WSGI0411".to_owned()] {
+    for text in [format!("pid {id}"), "WSGI0302".to_owned(), "WSGI0411".to_owned(), "WSGI0419".to_owned()] {
         server.allow_log(&text);
     }
 }
