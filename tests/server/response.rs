@@ -108,6 +108,8 @@ wsgi_test!(a_reason_is_sent_as_given, |site| {
 });
 
 wsgi_test!(the_length_of_an_answer_in_memory_is_computed, |site| {
+    // Of other answers httpd computes it where all of the body is there in time, as it may be in daemon mode.
+    let daemon = site.setting.mode.is_daemon();
     let server = site.app("scripted").start();
     for (kind, items, length) in [
         ("list", json!(["hello"]), Some("5")),
@@ -119,7 +121,9 @@ wsgi_test!(the_length_of_an_answer_in_memory_is_computed, |site| {
         let response = scripted(&server, &json!({"kind": kind, "items": items}));
         let text: String = items.as_array().unwrap().iter().map(|item| item.as_str().unwrap()).collect();
         assert_eq!(response.ok(), text);
-        assert_eq!(response.header("Content-Length"), length, "{kind} {items}");
+        if !daemon || length.is_some() {
+            assert_eq!(response.header("Content-Length"), length, "{kind} {items}");
+        }
     }
 });
 
@@ -136,12 +140,21 @@ wsgi_test!(a_declared_length_is_kept_and_more_is_not_sent, |site| {
     assert_eq!(scripted(&server, &twice).ok(), "hello", "the last one counts");
 });
 
+/// In daemon mode nothing may have gone to the client yet when the application fails: then it gets an error instead of a
+/// part of an answer.
+fn is_error_page(response: &Response, daemon: bool) -> bool {
+    daemon && response.status >= 500 && response.header("X-Mine").is_none()
+}
+
 wsgi_test!(a_body_shorter_than_declared_ends_the_connection, |site| {
+    let daemon = site.setting.mode.is_daemon();
     let server = site.app("scripted").expect_log("Content-Length").start();
     for kind in ["list", "generator"] {
         let plan = json!({"kind": kind, "headers": [["Content-Length", "10"]], "items": ["short"]});
         let response = server.connect().ask(&Request::post("/", plan.to_string()).keep_alive());
-        assert_eq!((response.text().as_str(), response.complete), ("short", false), "{kind}");
+        if !is_error_page(&response, daemon) {
+            assert_eq!((response.text().as_str(), response.complete), ("short", false), "{kind}");
+        }
     }
 });
 
@@ -273,6 +286,7 @@ wsgi_test!(an_exception_before_the_head_is_a_500, both_interpreters, |site| {
 });
 
 wsgi_test!(an_exception_after_the_head_is_seen_as_a_cut_off_answer, every_mpm, |site| {
+    let daemon = site.setting.mode.is_daemon();
     let server = site.app("scripted").expect_log("WSGI0174").expect_log("ValueError: failed in the generator").start();
     server.expect_log("ValueError: failed after write");
     for plan in [
@@ -281,7 +295,9 @@ wsgi_test!(an_exception_after_the_head_is_seen_as_a_cut_off_answer, every_mpm, |
         json!({"fail": "in the generator", "kind": "generator", "items": ["some "], "headers": [["Content-Length", "100"]]}),
     ] {
         let response = server.connect().ask(&Request::post("/", plan.to_string()).keep_alive());
-        assert_eq!((response.status, response.text().as_str(), response.complete), (200, "some ", false), "{plan}");
+        if !is_error_page(&response, daemon) {
+            assert_eq!((response.status, response.text().as_str(), response.complete), (200, "some ", false), "{plan}");
+        }
     }
 });
 

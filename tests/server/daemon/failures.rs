@@ -43,6 +43,7 @@ wsgi_test!(a_worker_that_crashes_is_a_502, groups, |site| {
 wsgi_test!(an_answer_that_a_crash_cuts_off_looks_cut_off, groups_every_mpm, |site| {
     let server = act(site, "threads=2").start();
     let (mut connection, first) = held(&server, "/begun", "one");
+    connection.peek();
     send(first, Signal::SIGKILL);
     let response = connection.response("GET");
     assert_eq!((response.status, response.complete), (200, false));

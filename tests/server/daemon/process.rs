@@ -86,10 +86,10 @@ wsgi_test!(without_root_user_and_group_are_ignored, groups, |site| {
     let Some([one, _]) = two_users() else { return };
     let (name, _) = site.httpd.user.clone().unwrap();
     let user = nix::unistd::User::from_name(&name).unwrap().unwrap();
-    let options = format!("user={} group={} cpu-priority=3", one.name, group_of(&one));
+    let options = format!("user={} group={} cpu-priority=19", one.name, group_of(&one));
     let seen = facts(site.unprivileged(), &options);
     assert_eq!(seen["uids"], thrice(user.uid.as_raw()));
-    assert_eq!(seen["priority"], 3);
+    assert_eq!(seen["priority"], 19);
 });
 
 wsgi_test!(chroot_without_root_is_refused, groups, |site| {

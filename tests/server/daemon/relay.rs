@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use super::{act, held, is_root, pid, release};
-use crate::harness::process::{program, send};
+use crate::harness::process::{is_stopped, program, send};
 use crate::harness::{Request, Server, Site, until, wsgi_test};
 
 wsgi_test!(an_answer_that_does_not_come_is_a_504, groups, |site| {
@@ -63,6 +63,7 @@ wsgi_test!(a_process_that_takes_no_connection_is_a_503, groups, |site| {
     let server = act(site, "threads=12 listen-backlog=1 connect-timeout=1").threads(16).start();
     let first = pid(&server);
     send(first, Signal::SIGSTOP);
+    until("it to stand still", || is_stopped(first).then_some(()));
     let (tell, told) = mpsc::channel();
     std::thread::scope(|scope| {
         for _ in 0..8 {

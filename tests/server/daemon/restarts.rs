@@ -122,7 +122,9 @@ wsgi_test!(a_hard_restart_and_a_stop_wait_for_no_request, groups_every_mpm, |sit
     assert!(connection.try_response("GET").is_none_or(|response| response.status >= 500));
     wait_end(first);
     let (_connection, second) = held(&server, "/hold", "two");
-    for text in ["WSGI014", "WSGI0321", &format!("pid {first}"), &format!("pid {second}"), "AH00045"] {
+    for text in
+        ["WSGI014", "WSGI0321", &format!("pid {first}"), &format!("pid {second}"), "AH00045", "WSGI0361", "WSGI0411"]
+    {
         server.allow_log(text);
     }
     server.signal(Signal::SIGTERM);
@@ -202,7 +204,7 @@ wsgi_test!(groups_that_nobody_asks_are_there_and_gone_again, groups, |site| {
 });
 
 wsgi_test!(a_server_in_one_process_serves_groups, groups, |site| {
-    let server = act(site, "threads=2").single().start();
+    let server = act(site, "threads=2").unprivileged().single().start();
     let first = pid(&server);
     assert_ne!(first, server.parent());
     assert_eq!(pid(&server), first);

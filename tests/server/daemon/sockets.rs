@@ -57,7 +57,7 @@ wsgi_test!(a_guest_gets_nothing_and_harms_nobody, groups, |site| {
     }
     pid(&server);
     assert!(resident(first) < before + 20_000_000);
-    server.allow_log("shop");
+    server.expect_log("WSGI0034");
 });
 
 wsgi_test!(other_users_cannot_even_connect, groups, |site| {

@@ -57,10 +57,19 @@ pub(crate) fn resident(id: u32) -> usize {
 
 /// Whether every thread of it sleeps at this moment.
 pub(crate) fn threads_sleep(id: u32) -> bool {
+    threads_are(id, 'S')
+}
+
+/// Whether every thread of it was stopped by a signal.
+pub(crate) fn is_stopped(id: u32) -> bool {
+    threads_are(id, 'T')
+}
+
+fn threads_are(id: u32, state: char) -> bool {
     let Ok(tasks) = fs::read_dir(format!("/proc/{id}/task")) else { return true };
     tasks.flatten().all(|task| {
         let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
-        stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('S'))
+        stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(state))
     })
 }
 
