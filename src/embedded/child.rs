@@ -98,6 +98,7 @@ impl Child {
         let settings = &self.settings;
         Settings {
             home: settings.python_home.clone(),
+            home_from: "WSGIPythonHome",
             path: settings.python_path.clone(),
             eggs: settings.python_eggs.clone(),
             optimize: settings.python_optimize.into(),

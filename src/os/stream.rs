@@ -42,12 +42,20 @@ impl Listener {
     /// # Errors
     /// The system's, such as too many descriptors.
     pub fn accept(&self) -> io::Result<Option<Stream>> {
-        match accept4(self.0.as_fd().as_raw_fd(), SockFlag::SOCK_CLOEXEC) {
-            // SAFETY: made by the kernel just now, and nobody else knows its number.
-            Ok(number) => Ok(Some(Stream::adopt(unsafe { OwnedFd::from_raw_fd(number) }))),
-            Err(Errno::EAGAIN | Errno::EINTR | Errno::ECONNABORTED) => Ok(None),
-            Err(cause) => Err(cause.into()),
-        }
+        Ok(accept_from(self.0.as_fd())?.map(Stream::adopt))
+    }
+}
+
+/// The next connection at a listening socket that does not wait; none where there is none now.
+///
+/// # Errors
+/// The system's, such as too many descriptors.
+pub fn accept_from(listener: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
+    match accept4(listener.as_raw_fd(), SockFlag::SOCK_CLOEXEC) {
+        // SAFETY: made by the kernel just now, and nobody else knows its number.
+        Ok(number) => Ok(Some(unsafe { OwnedFd::from_raw_fd(number) })),
+        Err(Errno::EAGAIN | Errno::EINTR | Errno::ECONNABORTED) => Ok(None),
+        Err(cause) => Err(cause.into()),
     }
 }
 
@@ -66,6 +74,17 @@ impl Stream {
     #[must_use]
     pub fn adopt(socket: OwnedFd) -> Stream {
         Stream(Ours::new(moved_up(socket)))
+    }
+
+    /// Gives the connection buffers of so many bytes for what is sent and received; `None` leaves the kernel's own. (Those of the
+    /// listening socket are not inherited.)
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn set_buffers(&self, send: Option<usize>, receive: Option<usize>) -> io::Result<()> {
+        send.map_or(Ok(()), |bytes| setsockopt(&self.0, sockopt::SndBuf, &bytes))?;
+        receive.map_or(Ok(()), |bytes| setsockopt(&self.0, sockopt::RcvBuf, &bytes))?;
+        Ok(())
     }
 
     /// The longest that one read or write may wait.

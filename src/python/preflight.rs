@@ -29,32 +29,28 @@ pub(super) enum Home {
 /// Why a home can't be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unfit {
-    #[error(
-        "WSGI0100: WSGIPythonHome \"{home}\": \"{element}\" does not exist; create the environment there or correct the path"
-    )]
+    #[error("WSGI0100: {home}: \"{element}\" does not exist; create the environment there or correct the path")]
     Missing { home: String, element: String },
     #[error(
-        "WSGI0101: WSGIPythonHome \"{home}\": \"{element}\" is not a directory; name the folder that holds bin/, not the python in it"
+        "WSGI0101: {home}: \"{element}\" is not a directory; name the folder that holds bin/, not the python in it"
     )]
     NotDirectory { home: String, element: String },
     #[error(
-        "WSGI0102: WSGIPythonHome \"{home}\": the user that runs Python here (uid {uid}) may not enter \"{element}\" \
+        "WSGI0102: {home}: the user that runs Python here (uid {uid}) may not enter \"{element}\" \
          (mode {mode:04o}, owner uid {owner}); give it search permission (chmod o+x) or move the environment"
     )]
     Locked { home: String, element: String, uid: u32, mode: u32, owner: u32 },
     #[error(
-        "WSGI0303: WSGIPythonHome \"{home}\" is a virtual environment of Python {found}, but this module is linked with \
+        "WSGI0303: {home} is a virtual environment of Python {found}, but this module is linked with \
          Python {VERSION}; make the environment anew with {EXECUTABLE} -m venv, or build the module for Python {found}"
     )]
     Version { home: String, found: String },
     #[error(
-        "WSGI0304: WSGIPythonHome \"{home}\" holds no Python {VERSION}: there is neither a pyvenv.cfg (virtual environment) nor \
+        "WSGI0304: {home} holds no Python {VERSION}: there is neither a pyvenv.cfg (virtual environment) nor \
          {landmark}{instead}; name a virtual environment made with {EXECUTABLE} -m venv, or an installation prefix such as /usr"
     )]
     NoLibrary { home: String, landmark: String, instead: String },
-    #[error(
-        "WSGI0305: WSGIPythonHome \"{home}\": {file} can't be read: {cause}; make it readable for the user that runs Python"
-    )]
+    #[error("WSGI0305: {home}: {file} can't be read: {cause}; make it readable for the user that runs Python")]
     Unreadable { home: String, file: String, cause: String },
 }
 
@@ -71,13 +67,13 @@ pub(super) fn kind(home: Option<&Path>) -> Home {
     Home::Environment(if python3.exists() { python3 } else { home.join("bin/python") })
 }
 
-/// Looks for what would keep Python from starting with this home.
+/// Looks for what would keep Python from starting with this home, which `directive` names.
 ///
 /// # Errors
 /// The first thing found.
-pub(super) fn check(home: Option<&Path>) -> Result<(), Unfit> {
+pub(super) fn check(home: Option<&Path>, directive: &str) -> Result<(), Unfit> {
     let Some(home) = home else { return Ok(()) };
-    let named = home.display().to_string();
+    let named = format!("{directive} \"{}\"", home.display());
     // `prefix:exec_prefix` is passed on as it is; only the first can be looked at.
     let prefix = home.as_os_str().as_bytes().split(|byte| *byte == b':').next().unwrap_or_default();
     let prefix = PathBuf::from(std::ffi::OsStr::from_bytes(prefix));

@@ -22,6 +22,8 @@ use crate::wsgi::Level;
 pub(crate) struct Settings {
     /// `WSGIPythonHome`: a virtual environment or an installation prefix.
     pub(crate) home: Option<PathBuf>,
+    /// The directive or option that names it, for messages.
+    pub(crate) home_from: &'static str,
     /// `WSGIPythonPath`, put in front of `sys.path`.
     pub(crate) path: Vec<PathBuf>,
     /// `WSGIPythonEggs`.
@@ -106,7 +108,7 @@ impl Runtime {
             return Err(failed.clone());
         }
         let settings = Arc::new(settings());
-        preflight::check(settings.home.as_deref())?;
+        preflight::check(settings.home.as_deref(), settings.home_from)?;
         let _ = LOG.set(settings.log);
         pin();
         let main = home::start_main(Arc::clone(&settings)).map_err(|cause| {
@@ -123,7 +125,7 @@ impl Runtime {
     /// # Errors
     /// [`StartError`], for the administrator.
     pub(crate) fn start_here(settings: Settings) -> Result<(MainThread, &'static Runtime), StartError> {
-        preflight::check(settings.home.as_deref())?;
+        preflight::check(settings.home.as_deref(), settings.home_from)?;
         let settings = Arc::new(settings);
         let _ = LOG.set(settings.log);
         let main = home::start_main_here(&settings).map_err(StartError::Python)?;

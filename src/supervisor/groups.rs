@@ -1,21 +1,25 @@
 //! What belongs to a group: its settings, its descriptors, its log; and the configuration that is on its way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
+use std::time::Instant;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::sys::socket::{MsgFlags, SockFlag, accept4, send};
-use nix::unistd::close;
+use nix::sys::socket::{MsgFlags, Shutdown, send, shutdown};
 
 use super::log::Log;
 use crate::os::logpipe;
+use crate::os::stream::accept_from;
 use crate::supervise::{GroupId, Plan};
 use crate::wire::control::GroupSettings;
 use crate::wire::{End, FromWorker};
+
+/// So many callers that were turned away have time to hear it.
+const MOST_TOLD: usize = 128;
 
 /// The latest settings of one group.
 #[derive(Debug)]
@@ -114,7 +118,8 @@ impl Groups {
 
 impl Group {
     /// Takes the connections that wait at a slot and answers each that nobody can serve it: 503, and why in its log.
-    pub(super) fn turn_away(&self, slot: u32) {
+    /// Those told are kept in `told` for a while, so that what they are about to write does not fail before they have read.
+    pub(super) fn turn_away(&self, slot: u32, told: &mut VecDeque<(Instant, OwnedFd)>) {
         let Some(listener) = self.listener(slot) else { return };
         let name = String::from_utf8_lossy(&self.settings.name);
         let line = format!(
@@ -126,10 +131,14 @@ impl Group {
         if log.encode(&mut answer).and_then(|()| FromWorker::End(End::Status(503)).encode(&mut answer)).is_err() {
             return;
         }
-        while let Ok(caller) = accept4(listener.as_raw_fd(), SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK) {
-            // What the caller has written stays unread: it needs no secret to be told this, and gets no more.
-            let _told = send(caller, &answer, MsgFlags::MSG_NOSIGNAL);
-            let _closed = close(caller);
+        while let Ok(Some(caller)) = accept_from(listener) {
+            // What the caller writes stays unread: it needs no secret to be told this, and gets no more.
+            let _told = send(caller.as_raw_fd(), &answer, MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT);
+            let _said_all = shutdown(caller.as_raw_fd(), Shutdown::Write);
+            told.push_back((Instant::now(), caller));
+        }
+        while told.len() > MOST_TOLD {
+            told.pop_front();
         }
     }
 

@@ -1,7 +1,8 @@
 //! The loop.
 
+use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,8 @@ use crate::wire::control::{FromSupervisor, ToSupervisor};
 
 /// What workers are given where nobody says how long: httpd's own patience with its children.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long a caller that was turned away may take to hear it.
+const HEARING: Duration = Duration::from_secs(1);
 /// Lines that still wait when all is over.
 const LAST_LINES: Duration = Duration::from_millis(200);
 
@@ -34,6 +37,8 @@ pub(super) struct Supervisor {
     groups: Groups,
     workers: Workers,
     coming: Option<Configuration>,
+    /// Callers that were turned away last.
+    told: VecDeque<(Instant, OwnedFd)>,
     finished: bool,
 }
 
@@ -83,6 +88,7 @@ impl Supervisor {
             groups: Groups::default(),
             workers: Workers::new()?,
             coming: None,
+            told: VecDeque::new(),
             finished: false,
         })
     }
@@ -95,6 +101,9 @@ impl Supervisor {
             }
             self.fleet.tick(self.now());
             self.act();
+            while self.told.front().is_some_and(|(since, _)| since.elapsed() >= HEARING) {
+                self.told.pop_front();
+            }
             let workers = &self.workers;
             self.groups.close_logs(|group| workers.write_for(group));
         }
@@ -122,7 +131,8 @@ impl Supervisor {
         let callers = unserved.filter_map(|(id, slot)| Some((id, slot, self.groups.get(id)?.listener(slot)?)));
         all.extend(callers.map(|(id, slot, socket)| (Ready::Caller(id, slot), (socket, PollFlags::POLLIN))));
         all.extend(self.groups.logs_behind().map(|(id, log)| (Ready::Log(id), (log, PollFlags::POLLOUT))));
-        let within = self.fleet.wake(now).map(|at| at.saturating_sub(now));
+        let hearing = self.told.front().map(|(since, _)| HEARING.saturating_sub(since.elapsed()));
+        let within = self.fleet.wake(now).map(|at| at.saturating_sub(now)).into_iter().chain(hearing).min();
         let descriptors: Vec<_> = all.iter().map(|(_, wanted)| *wanted).collect();
         let places = poll::wait(&descriptors, within)?;
         Ok(places.into_iter().filter_map(|place| all.get(place)).map(|(ready, _)| *ready).collect())
@@ -140,7 +150,7 @@ impl Supervisor {
             }
             Ready::Caller(group, slot) => {
                 if let Some(group) = self.groups.get(group) {
-                    group.turn_away(slot);
+                    group.turn_away(slot, &mut self.told);
                 }
             }
             Ready::Worker(source) => {

@@ -174,8 +174,12 @@ impl Door {
             Greeting::Welcome => {
                 let Some(Guest { stream, reader, .. }) = self.guests.remove(&number) else { return };
                 self.epoll.forget(stream.as_fd());
-                let limit = self.process.group.options.socket_timeout().unwrap_or(TIMEOUT);
-                let added = stream.limit(limit).and_then(|()| self.process.connections.add(stream, reader));
+                let options = &self.process.group.options;
+                let buffers = stream.set_buffers(options.send_buffer_size(), options.receive_buffer_size());
+                let limit = options.socket_timeout().unwrap_or(TIMEOUT);
+                let added = buffers
+                    .and_then(|()| stream.limit(limit))
+                    .and_then(|()| self.process.connections.add(stream, reader));
                 if let Err(cause) = added {
                     let text = format!("WSGI0409: a connection can't be kept: {cause}");
                     log::line(Level::Error, text.as_bytes());

@@ -40,6 +40,8 @@ pub(super) fn begin() -> Result<Option<MainThread>, Unfit> {
     };
     log::set_level(group.log_level);
     title::set(&group.options.display_name(&group.name));
+    // Before chroot=: it needs /dev/null.
+    forked::keep_from_children().map_err(|cause| unfit(&channel, cannot_start(&cause)))?;
     become_worker(&group).map_err(|cause| unfit(&channel, cause))?;
     let (python, process, arrivals) = start_python(group, channel)?;
     let started = start_threads(process, listener, preload, arrivals);
@@ -54,6 +56,10 @@ fn unfit(channel: &Channel, cause: String) -> Unfit {
         log::line(Level::Error, cause.as_bytes());
     }
     Unfit
+}
+
+fn cannot_start(cause: &io::Error) -> String {
+    format!("WSGI0417: a worker of the daemon process group can't start: {cause}")
 }
 
 type Said = (GroupSettings, Vec<(Vec<u8>, Vec<u8>)>, OwnedFd);
@@ -162,10 +168,8 @@ fn start_python(
         apache_version: group.python.apache_version,
     };
     let failed = |cause: &dyn std::fmt::Display| unfit(&channel, cause.to_string());
-    let system =
-        |cause: io::Error| failed(&format!("WSGI0417: a worker of the daemon process group can't start: {cause}"));
+    let system = |cause: io::Error| failed(&cannot_start(&cause));
     let arrivals = handlers::install(&WATCHED).map_err(system)?;
-    forked::keep_from_children().map_err(system)?;
     let (main_thread, runtime) = Runtime::start_here(python(&group)).map_err(|error| failed(&error))?;
     if service {
         handlers::also_on_term(deliver_signal).map_err(system)?;
@@ -188,6 +192,7 @@ fn python(group: &GroupSettings) -> Settings {
     let service = options.threads() == 0;
     Settings {
         home: options.python_home.as_ref().or(python.home.as_ref()).map(path),
+        home_from: if options.python_home.is_some() { "python-home" } else { "WSGIPythonHome" },
         path: options.python_path.iter().map(path).collect(),
         eggs: options.python_eggs.as_ref().map(path),
         front: options.home.as_ref().map(path),

@@ -156,20 +156,6 @@ wsgi_test!(options_of_an_alias_choose_the_groups, groups, |site| {
     }
 });
 
-wsgi_test!(an_application_alone_in_its_group_has_the_main_interpreter, groups, |site| {
-    let site = site.group("alone", "").group("asked", "").group("both", "").conf("LogLevel wsgi:debug");
-    let site = site.mount_with("/alone", "process", "process-group=alone");
-    let site = site.mount_with("/asked", "process", "process-group=asked application-group=%{RESOURCE}");
-    let site = site.mount_with("/both-one", "process", "process-group=both");
-    let server = site.mount_with("/both-two", "process", "process-group=both").start();
-    let port = server.port;
-    for (name, main) in [("alone", true), ("asked", false), ("both-one", false), ("both-two", false)] {
-        let seen = server.get(&format!("/{name}")).json();
-        assert_eq!(seen["application_group"], format!("localhost:{port}|/{name}"), "as it was, {name}");
-        assert_eq!(seen["main_interpreter"], main, "{name}");
-    }
-});
-
 wsgi_test!(daemon_groups_work_where_embedded_mode_is_forbidden, groups, |site| {
     let site = site.group("one", "").conf("WSGIRestrictEmbedded On").expect_log("WSGIRestrictEmbedded");
     let site = mount(site, "daemon", "WSGIProcessGroup one");

@@ -142,6 +142,9 @@ impl Server {
 
     fn again(&self, signal: Signal) {
         let before = self.times_served();
+        if signal == Signal::SIGHUP {
+            self.settle();
+        }
         self.signal(signal);
         until("httpd to serve again", || (self.times_served() > before).then_some(()));
     }
