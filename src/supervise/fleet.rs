@@ -133,6 +133,12 @@ impl Fleet {
         timers.chain(wishes).chain(places).min()
     }
 
+    /// Which places of a group have no worker that serves, and can't get one; empty for a group that is gone.
+    pub fn failing(&self, group: GroupId) -> impl Iterator<Item = bool> {
+        let found = self.groups.iter().find(|one| one.id == group && !one.retired);
+        found.into_iter().flat_map(|group| group.slots.iter().map(Slot::is_failing))
+    }
+
     /// How many workers there are, in whatever stage.
     #[must_use]
     pub fn workers(&self) -> usize {

@@ -107,6 +107,11 @@ impl Slot {
         self.serving.iter_mut().chain(&mut self.starting).chain(&mut self.ending).find(|life| life.id == id)
     }
 
+    /// Nobody serves, and the next start is not expected to help.
+    pub(super) fn is_failing(&self) -> bool {
+        self.serving.is_none() && self.backoff.is_hopeless()
+    }
+
     fn is_serving(&self, id: WorkerId) -> bool {
         self.serving.as_ref().is_some_and(|life| life.id == id)
     }

@@ -22,6 +22,8 @@ pub(super) struct Group {
 #[derive(Debug)]
 pub(super) struct Configuration {
     pub(super) generation: u32,
+    /// Memory for [`super::states`].
+    pub(super) states: Option<OwnedFd>,
     groups: Vec<(Group, OwnedFd)>,
 }
 
@@ -34,8 +36,9 @@ pub(super) struct Groups {
 }
 
 impl Configuration {
-    pub(super) fn new(generation: u32) -> Self {
-        Self { generation, groups: Vec::new() }
+    /// `descriptors` as `ToSupervisor::Begin` says.
+    pub(super) fn new(generation: u32, mut descriptors: Vec<OwnedFd>) -> Self {
+        Self { generation, states: descriptors.pop(), groups: Vec::new() }
     }
 
     /// `descriptors` as `ToSupervisor::Group` says: the listening sockets, the error log, the worker's executable.
@@ -46,6 +49,11 @@ impl Configuration {
         };
         self.groups.push((Group { settings, listeners: descriptors, executable }, log));
         Ok(())
+    }
+
+    /// How many places each group has.
+    pub(super) fn places(&self) -> Vec<usize> {
+        self.groups.iter().map(|(group, _)| group.listeners.len()).collect()
     }
 
     pub(super) fn plans(&self) -> Vec<Plan> {

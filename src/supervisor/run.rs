@@ -11,6 +11,7 @@ use nix::unistd::getppid;
 
 use super::complain;
 use super::groups::{Configuration, Groups};
+use super::states::Told;
 use super::workers::{Source, Workers};
 use crate::os::channel::Channel;
 use crate::os::pidfd::PidFd;
@@ -34,6 +35,7 @@ pub(super) struct Supervisor {
     groups: Groups,
     workers: Workers,
     coming: Option<Configuration>,
+    told: Option<Told>,
     finished: bool,
 }
 
@@ -79,6 +81,7 @@ impl Supervisor {
             groups: Groups::default(),
             workers: Workers::new()?,
             coming: None,
+            told: None,
             finished: false,
         })
     }
@@ -167,13 +170,16 @@ impl Supervisor {
                 Action::Finish => self.finished = true,
             }
         }
+        if let Some(told) = &self.told {
+            told.tell(&self.fleet);
+        }
     }
 
     fn hear_parent(&mut self) {
         while let Some((channel, _)) = &self.parent {
             match channel.receive::<ToSupervisor>() {
-                Ok(Some((ToSupervisor::Begin { generation }, _))) => {
-                    self.coming = Some(Configuration::new(generation));
+                Ok(Some((ToSupervisor::Begin { generation }, descriptors))) => {
+                    self.coming = Some(Configuration::new(generation, descriptors));
                 }
                 Ok(Some((ToSupervisor::Group(settings), descriptors))) => {
                     let added = match &mut self.coming {
@@ -198,9 +204,14 @@ impl Supervisor {
         }
     }
 
-    fn commit(&mut self, coming: Configuration) {
+    fn commit(&mut self, mut coming: Configuration) {
         let generation = coming.generation;
         let ids = self.fleet.configure(coming.plans(), self.now());
+        let places = ids.iter().copied().zip(coming.places()).collect();
+        self.told = match coming.states.take().map(|memory| Told::new(memory, places)).transpose() {
+            Ok(told) => told,
+            Err(cause) => return self.misunderstood(&cause),
+        };
         self.groups.adopt(coming, ids);
         self.act();
         if let Some((channel, _)) = &self.parent {
