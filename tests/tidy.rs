@@ -27,7 +27,7 @@ const ROOMS: &[(&str, &[&str], Unsafe)] = &[
     ("front", &["apache", "wsgi", "config"], Unsafe::Never),
     ("embedded", &["front", "apache", "application", "python", "wsgi", "config"], Unsafe::Never),
     ("proxy", &["front", "apache", "os", "wire", "board", "wsgi", "config"], Unsafe::Never),
-    ("worker", &["application", "python", "os", "wire", "board", "wsgi", "config"], Unsafe::Never),
+    ("worker", &["application", "python", "os", "supervise", "wire", "board", "wsgi", "config"], Unsafe::Never),
     ("supervisor", &["os", "supervise", "wire", "board", "config"], Unsafe::Never),
     ("access", &["apache", "application", "python", "wsgi", "config"], Unsafe::Never),
     ("metrics", &["python", "board", "config"], Unsafe::Never),

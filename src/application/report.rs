@@ -44,7 +44,7 @@ pub(super) fn exception(
         (text, Level::Error, 500)
     } else if interpreter.is_request_timeout(py, raised.exception()) {
         let text =
-            format!("WSGI0340: {doing} {} took longer than request-timeout and was interrupted:", Quoted(script));
+            format!("WSGI0400: {doing} {} took longer than request-timeout and was interrupted:", Quoted(script));
         (text, Level::Info, 504)
     } else {
         (failure(doing, script), Level::Error, 500)

@@ -19,6 +19,9 @@ use super::forked::Ours;
 /// Descriptors below are left to applications: `select()` knows 1024, and a process may have no more than that in all.
 const FIRST_DESCRIPTOR: RawFd = 512;
 
+/// Parts that the kernel takes at once (`UIO_MAXIOV`).
+const MOST_PARTS: usize = 1024;
+
 /// A listening UNIX socket.
 #[derive(Debug)]
 pub struct Listener(Ours);
@@ -115,7 +118,8 @@ impl Stream {
         while !rest.is_empty() {
             let rights = [ControlMessage::ScmRights(&numbers)];
             let control = if first && !numbers.is_empty() { rights.as_slice() } else { &[] };
-            let sent = sendmsg::<()>(self.0.as_fd().as_raw_fd(), rest, control, MsgFlags::MSG_NOSIGNAL, None);
+            let now = rest.get(..rest.len().min(MOST_PARTS)).unwrap_or_default();
+            let sent = sendmsg::<()>(self.0.as_fd().as_raw_fd(), now, control, MsgFlags::MSG_NOSIGNAL, None);
             match sent {
                 Ok(sent) => {
                     first = false;
@@ -186,6 +190,16 @@ mod tests {
         ours.send(&[b""], None).unwrap();
         drop(ours);
         assert_eq!(reader.join().unwrap(), [b"a".as_slice(), &large, b"z"].concat());
+    }
+
+    #[test]
+    fn more_parts_than_the_kernel_takes_at_once() {
+        let (ours, mut theirs) = pair();
+        ours.send(&[b"x".as_slice(); 3000], None).unwrap();
+        drop(ours);
+        let mut got = Vec::new();
+        theirs.read_to_end(&mut got).unwrap();
+        assert_eq!(got.len(), 3000);
     }
 
     #[test]

@@ -186,15 +186,17 @@ impl Runtime {
     /// libraries down under them.
     pub(crate) fn shut_down() {
         let Some(runtime) = RUNTIME.get() else { return };
-        if state::is_inside() || !runtime.end(runtime.settings.shutdown) {
+        if state::is_inside() || !runtime.end(runtime.settings.shutdown, runtime.settings.shutdown) {
             exit_without_handlers();
         }
     }
 
-    /// The same for a caller who ends the process itself, at once where the answer is false: something of Python is left then.
-    pub(crate) fn end(&self, within: Option<Duration>) -> bool {
-        let deadline = within.map(|within| Instant::now() + within);
-        let empty = state::close(deadline);
+    /// The same for a caller who ends the process itself, at once where the answer is false: something of Python is left then. Of the
+    /// time that it may take, threads that are still inside have this much to leave.
+    pub(crate) fn end(&self, within: Option<Duration>, inside: Option<Duration>) -> bool {
+        let begin = Instant::now();
+        let deadline = within.map(|within| begin + within);
+        let empty = state::close(inside.map(|inside| begin + inside));
         let teardown = match (self.settings.destroy, empty) {
             (false, _) => Teardown::Nothing,
             (true, false) => Teardown::ExitFunctions,

@@ -1,8 +1,10 @@
 //! The door: loads scripts before it opens, lets children in who show the secret, turns everybody away when it closes.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::AsFd as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -49,7 +51,7 @@ pub(super) fn run(
             door.shut();
         }
         Err(cause) => {
-            let cause = format!("WSGI0347: the worker can't serve: {cause}");
+            let cause = format!("WSGI0407: the worker can't serve: {cause}");
             process.say(&FromWorker::Unfit { cause });
             process.tell(Event::Terminate);
         }
@@ -69,8 +71,7 @@ fn load(process: &Process, preload: &[(Vec<u8>, Vec<u8>)]) {
         if process.is_stopping() {
             return;
         }
-        let path: &Path =
-            std::ffi::OsStr::new(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(script)).as_ref();
+        let path = Path::new(OsStr::from_bytes(script));
         let preloaded = number >= group.imports.len();
         // An alias may name a folder of scripts; a script that was served may have been deleted.
         if path.is_dir() || (preloaded && !path.is_file()) {
@@ -153,7 +154,7 @@ impl Door {
             }
             Ok(None) => {}
             Err(cause) => {
-                log::line(Level::Error, format!("WSGI0348: a connection can't be accepted: {cause}").as_bytes());
+                log::line(Level::Error, format!("WSGI0408: a connection can't be accepted: {cause}").as_bytes());
                 self.rest();
             }
         }
@@ -176,7 +177,7 @@ impl Door {
                 let limit = self.process.group.options.socket_timeout().unwrap_or(TIMEOUT);
                 let added = stream.limit(limit).and_then(|()| self.process.connections.add(stream, reader));
                 if let Err(cause) = added {
-                    let text = format!("WSGI0349: a connection can't be kept: {cause}");
+                    let text = format!("WSGI0409: a connection can't be kept: {cause}");
                     log::line(Level::Error, text.as_bytes());
                 }
             }

@@ -28,23 +28,23 @@ pub(super) struct Unfit;
 pub(super) fn begin() -> Result<Option<MainThread>, Unfit> {
     log::catch_panics();
     let Ok(channel) = forked::control_channel().map(Channel::from_fd) else {
-        log::line(Level::Error, b"WSGI0352: mod_wsgi-worker is started by mod_wsgi-supervisor only");
+        log::line(Level::Error, b"WSGI0412: mod_wsgi-worker is started by mod_wsgi-supervisor only");
         return Err(Unfit);
     };
-    let (group, slot, preload, listener) = match settings(&channel) {
+    let (group, preload, listener) = match settings(&channel) {
         Ok(Some(said)) => said,
         Ok(None) => return Ok(None),
         Err(cause) => {
-            return Err(unfit(&channel, format!("WSGI0353: the settings of the worker can't be read: {cause}")));
+            return Err(unfit(&channel, format!("WSGI0413: the settings of the worker can't be read: {cause}")));
         }
     };
     log::set_level(group.log_level);
     title::set(&group.options.display_name(&group.name));
     become_worker(&group).map_err(|cause| unfit(&channel, cause))?;
     let (python, process, arrivals) = start_python(group, channel)?;
-    let started = start_threads(process, listener, slot, preload, arrivals);
+    let started = start_threads(process, listener, preload, arrivals);
     started.map_err(|cause| {
-        unfit(&process.channel, format!("WSGI0354: the worker's threads can't be started: {cause}"))
+        unfit(&process.channel, format!("WSGI0414: the worker's threads can't be started: {cause}"))
     })?;
     Ok(Some(python))
 }
@@ -56,15 +56,15 @@ fn unfit(channel: &Channel, cause: String) -> Unfit {
     Unfit
 }
 
-type Said = (GroupSettings, u32, Vec<(Vec<u8>, Vec<u8>)>, OwnedFd);
+type Said = (GroupSettings, Vec<(Vec<u8>, Vec<u8>)>, OwnedFd);
 
 /// The first message; nothing where the supervisor has gone.
 fn settings(channel: &Channel) -> io::Result<Option<Said>> {
     match channel.receive::<ToWorker>()? {
-        Some((ToWorker::Settings { group, slot, preload }, descriptors)) => {
+        Some((ToWorker::Settings { group, preload, .. }, descriptors)) => {
             let listener =
                 descriptors.into_iter().next().ok_or_else(|| io::Error::other("no listening socket came"))?;
-            Ok(Some((*group, slot, preload, listener)))
+            Ok(Some((*group, preload, listener)))
         }
         Some((other, _)) => Err(io::Error::other(format!("{other:?} came first"))),
         None => Ok(None),
@@ -77,14 +77,14 @@ fn become_worker(group: &GroupSettings) -> Result<(), String> {
     let failed = |step: &str, remedy: &str| {
         let (step, remedy) = (step.to_owned(), remedy.to_owned());
         move |cause: io::Error| {
-            format!("WSGI0355: a worker of the daemon process group can't start: {step}: {cause}; {remedy}")
+            format!("WSGI0415: a worker of the daemon process group can't start: {step}: {cause}; {remedy}")
         }
     };
     identity::new_session().map_err(failed("a session of its own", "the system refuses it"))?;
     if let Some(priority) = options.cpu_priority()
         && let Err(cause) = identity::set_priority(priority)
     {
-        let text = format!("WSGI0356: cpu-priority={priority} can't be set: {cause}; the worker runs without it");
+        let text = format!("WSGI0416: cpu-priority={priority} can't be set: {cause}; the worker runs without it");
         log::line(Level::Warn, text.as_bytes());
     }
     if let Some(root) = &options.chroot {
@@ -163,7 +163,7 @@ fn start_python(
     };
     let failed = |cause: &dyn std::fmt::Display| unfit(&channel, cause.to_string());
     let system =
-        |cause: io::Error| failed(&format!("WSGI0357: a worker of the daemon process group can't start: {cause}"));
+        |cause: io::Error| failed(&format!("WSGI0417: a worker of the daemon process group can't start: {cause}"));
     let arrivals = handlers::install(&WATCHED).map_err(system)?;
     forked::keep_from_children().map_err(system)?;
     let (main_thread, runtime) = Runtime::start_here(python(&group)).map_err(|error| failed(&error))?;
@@ -175,7 +175,7 @@ fn start_python(
     let limits = limits_of(&group);
     let process = Process::new(group, limits, applications, channel);
     let process = process.map_err(|cause| {
-        log::line(Level::Error, format!("WSGI0358: the worker can't start: {cause}").as_bytes());
+        log::line(Level::Error, format!("WSGI0418: the worker can't start: {cause}").as_bytes());
         Unfit
     })?;
     // It lives as long as the process, and all threads have it.
@@ -247,7 +247,6 @@ fn spread(most: u64, processes: u32) -> u64 {
 fn start_threads(
     process: &'static Process,
     listener: OwnedFd,
-    _slot: u32,
     preload: Vec<(Vec<u8>, Vec<u8>)>,
     arrivals: handlers::Arrivals,
 ) -> io::Result<()> {

@@ -4,6 +4,7 @@
 
 use std::io;
 use std::os::fd::AsFd as _;
+use std::time::Instant;
 
 use nix::sys::signal::Signal;
 
@@ -46,7 +47,7 @@ pub(super) fn run(process: &'static Process, mut arrivals: Arrivals) {
             sources.push(process.channel.as_fd());
         }
         if let Err(cause) = poll::readable(&sources, next.map(|next| next.saturating_sub(now))) {
-            log::line(Level::Crit, format!("WSGI0350: the worker can't wait for signals: {cause}").as_bytes());
+            log::line(Level::Crit, format!("WSGI0410: the worker can't wait for signals: {cause}").as_bytes());
             exit_now(FORCED);
         }
         process.control.clear();
@@ -97,9 +98,11 @@ fn carry_out(process: &'static Process, next: Do) {
         Do::Dump(active) => order(process, Order::Dump(active)),
         Do::EndPython(within) => {
             let end = move || {
-                // The main thread returns where nothing of Python is left, and the process ends with it.
-                if !Runtime::running().is_some_and(|runtime| runtime.end(within)) {
-                    exit_now(0);
+                let begin = Instant::now();
+                // Requests had their time before. The main thread returns where nothing of Python is left, and the process ends with it.
+                if !Runtime::running().is_some_and(|runtime| runtime.end(within, within.map(|within| within / 4))) {
+                    let late = within.is_some_and(|within| begin.elapsed() >= within);
+                    cut_off(process, if late { FORCED } else { 0 });
                 }
             };
             if std::thread::Builder::new().name("wsgi:end".to_owned()).spawn(end).is_err() {
@@ -107,11 +110,25 @@ fn carry_out(process: &'static Process, next: Do) {
             }
         }
         Do::Exit => {
-            let text = "WSGI0351: the process did not end within shutdown-timeout, and is ended by force: exit functions may not have run";
-            log::line(Level::Warn, text.as_bytes());
-            exit_now(FORCED);
+            if process.requests.active().is_empty() {
+                let text = b"WSGI0419: shutdown-timeout is over, and the process ends while exit functions go on";
+                log::line(Level::Warn, text);
+            }
+            cut_off(process, FORCED);
         }
     }
+}
+
+/// Ends the process with what is left in it: requests, or threads and exit functions of the application.
+fn cut_off(process: &Process, status: i32) -> ! {
+    let unfinished = process.requests.active().len();
+    if unfinished == 0 {
+        exit_now(status);
+    }
+    let text =
+        format!("WSGI0411: shutdown-timeout is over, and the process ends with requests unfinished: {unfinished}");
+    log::line(Level::Warn, text.as_bytes());
+    exit_now(FORCED);
 }
 
 fn order(process: &Process, order: Order) {

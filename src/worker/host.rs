@@ -10,11 +10,14 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use super::connection::Taken;
 use super::log;
 use super::process::Process;
-use crate::wire::{self, Body, BodyError, DATA_MOST, End, FrameError, FromChild, FromWorker};
+use crate::wire::{self, Body, BodyError, End, FrameError, FromChild, FromWorker};
 use crate::wsgi::{Gone, Head, Host, InputError, Level, Then};
 
 /// The most that is asked for at a time: more would only be copied once more.
 const PIECE: usize = 256 * 1024;
+
+/// How much of an answer one DATA carries: the client gets it when all of the frame is there.
+const DATA: usize = 64 * 1024;
 
 /// A request being answered.
 pub(super) struct Frames {
@@ -30,10 +33,8 @@ pub(super) struct Frames {
 
 /// How far the body is read.
 enum Input {
+    /// Whether the child was asked for it, and so the client.
     Open {
-        /// Bytes that came beyond what was asked for.
-        surplus: Vec<u8>,
-        /// The child was asked for the body, so the client was.
         asked: bool,
     },
     Ended,
@@ -44,7 +45,7 @@ impl Frames {
     pub(super) fn new(process: &'static Process, connection: Taken, body: Body, ignore_activity: bool) -> Frames {
         let body = match body {
             Body::None => Input::Ended,
-            Body::Length(_) | Body::Chunked => Input::Open { surplus: Vec::new(), asked: false },
+            Body::Length(_) | Body::Chunked => Input::Open { asked: false },
         };
         Frames { process, connection: Some(connection), waiting: Vec::new(), headed: false, body, ignore_activity }
     }
@@ -104,7 +105,7 @@ impl Frames {
     /// The child is gone, or stuck.
     fn lose(&mut self, cause: &io::Error) {
         if cause.kind() == io::ErrorKind::WouldBlock {
-            let text = "WSGI0343: httpd did not take the response within socket-timeout; it is given up";
+            let text = "WSGI0403: httpd did not take the response within socket-timeout; it is given up";
             log::line(Level::Warn, text.as_bytes());
         }
         self.connection = None;
@@ -112,7 +113,7 @@ impl Frames {
 
     /// The answer can't be put into frames.
     fn broken(&mut self, error: &FrameError) -> Gone {
-        let text = format!("WSGI0344: the response can't be passed on to httpd: {error}");
+        let text = format!("WSGI0404: the response can't be passed on to httpd: {error}");
         self.log(Level::Error, text.as_bytes());
         self.connection = None;
         Gone
@@ -136,23 +137,19 @@ impl Frames {
         Ok(())
     }
 
-    /// Waits for the answer to WANT_BODY; 0 is the end of the body.
+    /// Waits for the answer to WANT_BODY; 0 is the end of the body, or the answer to a question that asked for nothing.
     fn answer(&mut self, buffer: &mut [u8]) -> Result<usize, InputError> {
         loop {
             let Some((stream, reader)) = self.connection.as_mut().and_then(Taken::parts) else {
                 return Err(InputError::ClientGone);
             };
             match reader.next_child() {
-                // The answer to a question that asked for nothing.
-                Ok(Some(FromChild::Body([]))) => {}
-                Ok(Some(FromChild::Body(bytes))) => {
-                    let (fits, rest) = bytes.split_at(bytes.len().min(buffer.len()));
-                    let count = fits.len();
-                    buffer.iter_mut().zip(fits).for_each(|(place, byte)| *place = *byte);
-                    if !rest.is_empty() {
-                        self.body = Input::Open { surplus: rest.to_vec(), asked: true };
-                    }
-                    return Ok(count);
+                // As much as was asked for, or less; nothing only where nothing was.
+                Ok(Some(FromChild::Body(bytes)))
+                    if bytes.is_empty() == buffer.is_empty() && bytes.len() <= buffer.len() =>
+                {
+                    buffer.iter_mut().zip(bytes).for_each(|(place, byte)| *place = *byte);
+                    return Ok(bytes.len());
                 }
                 Ok(Some(FromChild::BodyEnd)) => {
                     self.body = Input::Ended;
@@ -181,7 +178,7 @@ impl Frames {
                         return Err(InputError::ClientGone);
                     }
                 },
-                Ok(Some(FromChild::Hello(_) | FromChild::Request(_))) | Err(_) => {
+                Ok(Some(FromChild::Body(_) | FromChild::Hello(_) | FromChild::Request(_))) | Err(_) => {
                     self.connection = None;
                     return Err(InputError::Failed("httpd's process sent something else in its place".to_owned()));
                 }
@@ -193,18 +190,10 @@ impl Frames {
         let asked = match &mut self.body {
             Input::Ended => return Ok(0),
             Input::Failed(error) => return Err(error.clone()),
-            Input::Open { surplus, .. } if !surplus.is_empty() && !buffer.is_empty() => {
-                let count = surplus.len().min(buffer.len());
-                buffer.iter_mut().zip(surplus.drain(..count)).for_each(|(place, byte)| *place = byte);
-                return Ok(count);
-            }
-            Input::Open { asked, .. } => std::mem::replace(asked, true),
+            Input::Open { asked } => std::mem::replace(asked, true),
         };
         if buffer.is_empty() {
-            if !asked {
-                self.ask(0)?;
-            }
-            return Ok(0);
+            return if asked { Ok(0) } else { self.ask(0).and_then(|()| self.answer(buffer)) };
         }
         self.ask(buffer.len().min(PIECE))?;
         self.answer(buffer)
@@ -226,7 +215,7 @@ impl Host for Frames {
         match encoded {
             Ok(()) => self.headed = true,
             Err(error) => {
-                let text = format!("WSGI0345: the head of the response can't be passed on to httpd: {error}");
+                let text = format!("WSGI0405: the head of the response can't be passed on to httpd: {error}");
                 self.log(Level::Error, text.as_bytes());
                 let _ = self.finish(End::Status(500));
             }
@@ -239,9 +228,9 @@ impl Host for Frames {
             let ended = FromWorker::End(End::Complete).encode(&mut last);
             ended.map_err(|error| self.broken(&error))?;
         }
-        let headers: Vec<[u8; 8]> = data.chunks(DATA_MOST).map(|piece| wire::data_header(piece.len())).collect();
+        let headers: Vec<[u8; 8]> = data.chunks(DATA).map(|piece| wire::data_header(piece.len())).collect();
         let mut parts: Vec<&[u8]> = Vec::with_capacity(headers.len() * 2 + 1);
-        for (header, piece) in headers.iter().zip(data.chunks(DATA_MOST)) {
+        for (header, piece) in headers.iter().zip(data.chunks(DATA)) {
             parts.extend([header.as_slice(), piece]);
         }
         parts.push(&last);

@@ -40,6 +40,6 @@ pub(super) fn catch_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(|place| format!("{}:{}", place.file(), place.line())).unwrap_or_default();
         let said = panic.payload_as_str().unwrap_or("no text");
-        line(Level::Crit, format!("WSGI0341: mod_wsgi failed at {place}: {said}").as_bytes());
+        line(Level::Crit, format!("WSGI0401: mod_wsgi failed at {place}: {said}").as_bytes());
     }));
 }

@@ -1,6 +1,6 @@
 //! What the threads of a worker share: settings, requests, connections, and whether it still begins requests.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
@@ -36,7 +36,8 @@ pub(super) struct Process {
     opening: AtomicUsize,
     closed: Mutex<bool>,
     closing: Condvar,
-    served: Mutex<HashSet<(Vec<u8>, Vec<u8>)>>,
+    /// Scripts that were served, by application group.
+    served: Mutex<HashMap<Vec<u8>, HashSet<Vec<u8>>>>,
 }
 
 /// How long a request whose script has changed waits for the door to close: moments, in general.
@@ -86,7 +87,7 @@ impl Process {
             // The supervisor is gone: the control thread notices for itself.
             && !matches!(cause.kind(), std::io::ErrorKind::BrokenPipe | std::io::ErrorKind::ConnectionReset)
         {
-            log::line(Level::Error, format!("WSGI0342: the supervisor can't be told {message:?}: {cause}").as_bytes());
+            log::line(Level::Error, format!("WSGI0402: the supervisor can't be told {message:?}: {cause}").as_bytes());
         }
     }
 
@@ -132,8 +133,13 @@ impl Process {
 
     /// A script was served: the successor loads it before it accepts.
     pub(super) fn note_served(&self, script: &[u8], application_group: &[u8]) {
-        let pair = (script.to_vec(), application_group.to_vec());
-        let new = self.served.lock().unwrap_or_else(PoisonError::into_inner).insert(pair);
+        let new = {
+            let mut served = self.served.lock().unwrap_or_else(PoisonError::into_inner);
+            if served.get(application_group).is_some_and(|scripts| scripts.contains(script)) {
+                return;
+            }
+            served.entry(application_group.to_vec()).or_default().insert(script.to_vec())
+        };
         if new {
             let (script, application_group) = (script.to_vec(), application_group.to_vec());
             self.say(&FromWorker::Served { script, application_group });

@@ -45,7 +45,7 @@ impl Server {
                 Ok(Next::Wait) => return connection.give_back(),
                 Ok(Next::Gone) => return,
                 Err(error) => {
-                    let text = format!("WSGI0346: a process of httpd sent {error}; the connection is closed");
+                    let text = format!("WSGI0406: a process of httpd sent {error}; the connection is closed");
                     return log::line(Level::Error, text.as_bytes());
                 }
             }
