@@ -2,13 +2,17 @@
 //!
 //! Made by httpd's parent in post_config; httpd's children use it on their request threads.
 
+use std::fs::File;
 use std::io;
 use std::num::NonZeroUsize;
+use std::os::fd::OwnedFd;
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
-use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 
 /// Numbers that begin as 0, shared over fork, gone with the last process that has them.
 #[derive(Debug)]
@@ -28,14 +32,44 @@ impl SharedWords {
     /// # Errors
     /// What the system says.
     pub fn new(count: usize) -> io::Result<SharedWords> {
-        let count = count.max(1);
-        let length = NonZeroUsize::MIN.saturating_mul(
-            NonZeroUsize::new(count.saturating_mul(size_of::<AtomicU32>())).unwrap_or(NonZeroUsize::MIN),
-        );
         let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         // SAFETY: a fresh mapping at an address of the kernel's choice touches no memory in use.
-        let first = unsafe { mmap_anonymous(None, length, access, MapFlags::MAP_SHARED) }?;
-        Ok(SharedWords { first: first.cast(), count })
+        let first = unsafe { mmap_anonymous(None, length(count), access, MapFlags::MAP_SHARED) }?;
+        Ok(SharedWords { first: first.cast(), count: count.max(1) })
+    }
+
+    /// The same with a descriptor, by which a process that is no fork of this one can share them ([`SharedWords::of`]).
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn with_descriptor(count: usize) -> io::Result<(SharedWords, OwnedFd)> {
+        let file = File::from(memfd_create(c"wsgi-words", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?);
+        file.set_len(u64::try_from(length(count).get()).unwrap_or(u64::MAX))?;
+        // Nobody can take memory away from those who have it.
+        fcntl(&file, FcntlArg::F_ADD_SEALS(SEALS))?;
+        Ok((SharedWords::map(&file, count)?, file.into()))
+    }
+
+    /// The numbers behind a descriptor that another process has of [`SharedWords::with_descriptor`].
+    ///
+    /// # Errors
+    /// `InvalidData`: it is not that, or holds fewer numbers. Else what the system says.
+    pub fn of(descriptor: OwnedFd, count: usize) -> io::Result<SharedWords> {
+        let file = File::from(descriptor);
+        let seals = fcntl(&file, FcntlArg::F_GET_SEALS).map_err(|_| io::ErrorKind::InvalidData)?;
+        let long =
+            u64::try_from(length(count).get()).is_ok_and(|length| file.metadata().is_ok_and(|of| of.len() >= length));
+        if !SealFlag::from_bits_retain(seals).contains(SEALS) || !long {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        SharedWords::map(&file, count)
+    }
+
+    fn map(file: &File, count: usize) -> io::Result<SharedWords> {
+        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: a fresh mapping at an address of the kernel's choice touches no memory in use; the file is as long, and sealed so.
+        let first = unsafe { mmap(None, length(count), access, MapFlags::MAP_SHARED, file, 0) }?;
+        Ok(SharedWords { first: first.cast(), count: count.max(1) })
     }
 
     /// The numbers.
@@ -48,11 +82,19 @@ impl SharedWords {
 
 impl Drop for SharedWords {
     fn drop(&mut self) {
-        let length = self.count.saturating_mul(size_of::<AtomicU32>());
-        // SAFETY: mapped by `new` with this length; `words` can't be borrowed any more.
-        let _ = unsafe { munmap(self.first.cast(), length) };
+        // SAFETY: mapped with this length; `words` can't be borrowed any more.
+        let _ = unsafe { munmap(self.first.cast(), length(self.count).get()) };
     }
 }
+
+/// Bytes of so many numbers, at least of one.
+fn length(count: usize) -> NonZeroUsize {
+    NonZeroUsize::new(count.saturating_mul(size_of::<AtomicU32>())).unwrap_or(WORD)
+}
+
+const WORD: NonZeroUsize = NonZeroUsize::new(size_of::<AtomicU32>()).unwrap();
+
+const SEALS: SealFlag = SealFlag::F_SEAL_SHRINK.union(SealFlag::F_SEAL_GROW);
 
 /// Sleeps while `word` holds `seen`: until it is rung, or the time is over, or for no reason at all.
 pub fn sleep_on(word: &AtomicU32, seen: u32, within: Duration) {
@@ -89,6 +131,17 @@ mod tests {
         shared.words()[4999].store(7, Ordering::SeqCst);
         assert_eq!(shared.words()[4999].load(Ordering::SeqCst), 7);
         assert_eq!(SharedWords::new(0).unwrap().words().len(), 1);
+    }
+
+    #[test]
+    fn a_descriptor_leads_to_the_same_numbers() {
+        let (ours, descriptor) = SharedWords::with_descriptor(3).unwrap();
+        let theirs = SharedWords::of(descriptor.try_clone().unwrap(), 3).unwrap();
+        theirs.words()[2].store(9, Ordering::SeqCst);
+        assert_eq!(ours.words()[2].load(Ordering::SeqCst), 9);
+        assert_eq!(SharedWords::of(descriptor, 4).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        let other = File::open("/dev/zero").unwrap().into();
+        assert_eq!(SharedWords::of(other, 1).unwrap_err().kind(), io::ErrorKind::InvalidData);
     }
 
     #[test]

@@ -42,20 +42,12 @@ impl Listener {
     /// # Errors
     /// The system's, such as too many descriptors.
     pub fn accept(&self) -> io::Result<Option<Stream>> {
-        Ok(accept_from(self.0.as_fd())?.map(Stream::adopt))
-    }
-}
-
-/// The next connection at a listening socket that does not wait; none where there is none now.
-///
-/// # Errors
-/// The system's, such as too many descriptors.
-pub fn accept_from(listener: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
-    match accept4(listener.as_raw_fd(), SockFlag::SOCK_CLOEXEC) {
-        // SAFETY: made by the kernel just now, and nobody else knows its number.
-        Ok(number) => Ok(Some(unsafe { OwnedFd::from_raw_fd(number) })),
-        Err(Errno::EAGAIN | Errno::EINTR | Errno::ECONNABORTED) => Ok(None),
-        Err(cause) => Err(cause.into()),
+        match accept4(self.0.as_fd().as_raw_fd(), SockFlag::SOCK_CLOEXEC) {
+            // SAFETY: made by the kernel just now, and nobody else knows its number.
+            Ok(number) => Ok(Some(Stream::adopt(unsafe { OwnedFd::from_raw_fd(number) }))),
+            Err(Errno::EAGAIN | Errno::EINTR | Errno::ECONNABORTED) => Ok(None),
+            Err(cause) => Err(cause.into()),
+        }
     }
 }
 

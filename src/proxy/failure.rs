@@ -28,6 +28,8 @@ pub(super) enum Failure {
         limit.as_secs()
     )]
     NoProcess { group: Vec<u8>, waited: Duration, limit: Duration },
+    #[error("WSGI0364: the daemon process group {} can't start; its own lines in the error log say why", Quoted(group))]
+    CantStart { group: Vec<u8> },
     #[error(
         "WSGI0117: the socket {} of the daemon process group {} can't be reached: {cause}; see WSGISocketPrefix",
         Quoted(path),
@@ -87,6 +89,7 @@ impl Failure {
             | Failure::Unreachable { .. }
             | Failure::AllLeaving { .. }
             | Failure::NoThreads { .. }
+            | Failure::CantStart { .. }
             | Failure::Stopping { .. } => 503,
             Failure::QueueTimeout { .. } | Failure::AnswerTimeout { .. } => 504,
             Failure::Vanished { .. } | Failure::NotRead { .. } => 502,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::owner::Owner;
-use crate::board::Layout;
+use crate::board::{Layout, States};
 use crate::config::DaemonOptions;
 use crate::os::memory::SharedWords;
 
@@ -16,6 +16,8 @@ pub(super) struct Groups {
     /// Requests in flight, shared by the configuration's children.
     pub(super) shared: SharedWords,
     pub(super) layout: Layout,
+    /// Which processes can't be started, as the supervisor knows.
+    pub(super) states: SharedWords,
 }
 
 /// A group, as far as children need it.
@@ -47,6 +49,11 @@ pub(super) struct Home {
 }
 
 impl Groups {
+    /// Is there no use in waiting for the process of this column?
+    pub(super) fn is_failing(&self, column: usize) -> bool {
+        States::new(self.states.words()).is_failing(column)
+    }
+
     pub(super) fn find(&self, name: &[u8]) -> Option<&Group> {
         self.list.iter().find(|group| group.name == name)
     }

@@ -85,9 +85,14 @@ impl<'c> Search<'c> {
         let (mut last_opened, mut look) = (Instant::now(), FIRST_LOOK);
         loop {
             self.check_time()?;
+            if self.group.columns.clone().all(|column| self.child.groups.is_failing(column)) {
+                return Err(Failure::CantStart { group: self.group.name.clone() });
+            }
             if pending.is_empty() || last_opened.elapsed() >= HEAD_START {
                 let used = |column: usize| pending.iter().any(|one| one.place.column == column);
-                let place = self.child.take(self.group, |column| used(column) || self.refused.contains(&column));
+                let place = self.child.take(self.group, |column| {
+                    used(column) || self.refused.contains(&column) || self.child.groups.is_failing(column)
+                });
                 match place {
                     Some(place) => {
                         if let Some(connection) = self.child.idle(place.column).and_then(super::connection::Idle::take)
@@ -172,13 +177,13 @@ impl<'c> Search<'c> {
 
     /// Waits where no process can be asked now: all are full, or refused in this round.
     fn rest(&mut self) -> Result<(), Failure> {
-        let full = self.group.columns.clone().any(|column| !self.refused.contains(&column));
+        let out = |column: usize| self.refused.contains(&column) || self.child.groups.is_failing(column);
+        let full = self.group.columns.clone().any(|column| !out(column));
         if full {
             let left = self.group.options.queue_timeout().map(|limit| limit.saturating_sub(self.began.elapsed()));
             // Those that refused may be back by then.
             let most = if self.refused.is_empty() { BELL } else { self.pause };
-            let refused = |column: usize| self.refused.contains(&column);
-            self.child.wait_for_place(self.group, left.unwrap_or(most).min(most), refused);
+            self.child.wait_for_place(self.group, left.unwrap_or(most).min(most), out);
             self.refused.clear();
             return Ok(());
         }
@@ -296,6 +301,20 @@ mod tests {
             std::fs::remove_file(path).unwrap();
         }
         assert_eq!(number(&site.exchange(Body::None, &mut client, |_| {})), "WSGI0117");
+    }
+
+    #[test]
+    fn what_cant_start_is_told_at_once_and_passed_by_where_another_can() {
+        let site = Site::new(options(2));
+        let states = crate::board::States::new(site.child.groups.states.words());
+        states.set_failing(0, true);
+        let mut client = Scripted::default();
+        let outcome = site.exchange(Body::None, &mut client, |listeners| Peer::asked(&listeners[1]).say(&hello()));
+        assert_eq!(number(&outcome), "Done");
+        states.set_failing(1, true);
+        let began = Instant::now();
+        assert_eq!(number(&site.exchange(Body::None, &mut client, |_| {})), "WSGI0364");
+        assert!(began.elapsed() < Duration::from_secs(1));
     }
 
     #[test]

@@ -45,7 +45,8 @@ pub(super) fn groups(given: Vec<(&str, DaemonOptions, Home)>) -> Groups {
         })
         .collect();
     let layout = Layout::new(list.len(), columns, 4);
-    Groups { list, shared: SharedWords::new(layout.words()).unwrap(), layout }
+    let states = SharedWords::new(columns).unwrap();
+    Groups { list, shared: SharedWords::new(layout.words()).unwrap(), layout, states }
 }
 
 /// A child with one group whose processes listen in a fresh directory; the group's options are the test's.

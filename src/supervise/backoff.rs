@@ -19,12 +19,15 @@ const FREE: u32 = 4;
 pub(super) struct Backoff {
     failures: u32,
     short_lives: u32,
+    /// The last one said that it is unfit.
+    unfit: bool,
 }
 
 impl Backoff {
     /// It ended, or was given up, before it was ready.
     pub(super) fn failed(&mut self) -> Duration {
         self.failures = self.failures.saturating_add(1);
+        self.unfit = false;
         match self.failures {
             1 => Duration::ZERO,
             more => doubled(SHORTEST, more - 2),
@@ -34,11 +37,13 @@ impl Backoff {
     /// It knows that the next one will not do better until somebody repairs something.
     pub(super) fn unfit(&mut self) -> Duration {
         self.failures = self.failures.saturating_add(1);
+        self.unfit = true;
         doubled(UNFIT, self.failures - 1)
     }
 
     pub(super) fn ready(&mut self) {
         self.failures = 0;
+        self.unfit = false;
     }
 
     /// One that was ready ended or stopped accepting.
@@ -54,6 +59,11 @@ impl Backoff {
     pub(super) fn has_failed(&self) -> bool {
         self.failures > 0
     }
+
+    /// Is a good start not to be expected? One failure may be chance.
+    pub(super) fn is_hopeless(&self) -> bool {
+        self.unfit || self.failures > 1
+    }
 }
 
 fn doubled(first: Duration, times: u32) -> Duration {
@@ -63,6 +73,19 @@ fn doubled(first: Duration, times: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_failure_leaves_hope() {
+        let mut backoff = Backoff::default();
+        backoff.failed();
+        assert!(!backoff.is_hopeless());
+        backoff.failed();
+        assert!(backoff.is_hopeless());
+        backoff.ready();
+        assert!(!backoff.is_hopeless());
+        backoff.unfit();
+        assert!(backoff.is_hopeless());
+    }
 
     #[test]
     fn waits_grow_and_end() {

@@ -133,11 +133,10 @@ impl Fleet {
         timers.chain(wishes).chain(places).min()
     }
 
-    /// The slots whose requests nobody can serve for now: their callers are to be told so at once.
-    pub fn turned_away(&self, now: Time) -> impl Iterator<Item = (GroupId, u32)> {
-        self.groups.iter().filter(|group| !group.retired).flat_map(move |group| {
-            group.slots.iter().filter_map(move |slot| slot.turns_away(now)).map(move |slot| (group.id, slot))
-        })
+    /// Which places of a group have no worker that serves, and can't get one; empty for a group that is gone.
+    pub fn failing(&self, group: GroupId) -> impl Iterator<Item = bool> {
+        let found = self.groups.iter().find(|one| one.id == group && !one.retired);
+        found.into_iter().flat_map(|group| group.slots.iter().map(Slot::is_failing))
     }
 
     /// How many workers there are, in whatever stage.

@@ -99,18 +99,17 @@ impl Slot {
         }
     }
 
-    /// Nobody serves, the last start came to nothing, and the next has to wait: who asks now is turned away.
-    pub(super) fn turns_away(&self, now: Time) -> Option<u32> {
-        let waits = self.wish.is_some_and(|wish| wish.not_before > now);
-        (self.stage() == Stage::Waiting && waits && self.backoff.has_failed()).then_some(self.number)
-    }
-
     pub(super) fn lives(&self) -> impl Iterator<Item = &Life> {
         self.serving.iter().chain(&self.starting).chain(&self.ending)
     }
 
     pub(super) fn life(&mut self, id: WorkerId) -> Option<&mut Life> {
         self.serving.iter_mut().chain(&mut self.starting).chain(&mut self.ending).find(|life| life.id == id)
+    }
+
+    /// Nobody serves, and the next start is not expected to help.
+    pub(super) fn is_failing(&self) -> bool {
+        self.serving.is_none() && self.backoff.is_hopeless()
     }
 
     fn is_serving(&self, id: WorkerId) -> bool {

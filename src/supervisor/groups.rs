@@ -1,25 +1,15 @@
 //! What belongs to a group: its settings, its descriptors, its log; and the configuration that is on its way.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::time::Instant;
-
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::sys::socket::{MsgFlags, Shutdown, send, shutdown};
 
 use super::log::Log;
-use crate::os::logpipe;
-use crate::os::stream::accept_from;
 use crate::supervise::{GroupId, Plan};
 use crate::wire::control::GroupSettings;
-use crate::wire::{End, FromWorker};
-
-/// So many callers that were turned away have time to hear it.
-const MOST_TOLD: usize = 128;
 
 /// The latest settings of one group.
 #[derive(Debug)]
@@ -34,6 +24,8 @@ pub(super) struct Group {
 #[derive(Debug)]
 pub(super) struct Configuration {
     pub(super) generation: u32,
+    /// Memory for [`super::states`].
+    pub(super) states: Option<OwnedFd>,
     groups: Vec<(Group, OwnedFd)>,
 }
 
@@ -46,8 +38,9 @@ pub(super) struct Groups {
 }
 
 impl Configuration {
-    pub(super) fn new(generation: u32) -> Self {
-        Self { generation, groups: Vec::new() }
+    /// `descriptors` as `ToSupervisor::Begin` says.
+    pub(super) fn new(generation: u32, mut descriptors: Vec<OwnedFd>) -> Self {
+        Self { generation, states: descriptors.pop(), groups: Vec::new() }
     }
 
     /// `descriptors` as `ToSupervisor::Group` says: the listening sockets, the error log, the worker's executable.
@@ -56,13 +49,13 @@ impl Configuration {
         else {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a daemon group without its descriptors"));
         };
-        for listener in &descriptors {
-            // Workers take from it as well: what poll shows may be gone.
-            let flags = OFlag::from_bits_retain(fcntl(listener, FcntlArg::F_GETFL)?);
-            fcntl(listener, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
-        }
         self.groups.push((Group { settings, listeners: descriptors, executable }, log));
         Ok(())
+    }
+
+    /// How many places each group has.
+    pub(super) fn places(&self) -> Vec<usize> {
+        self.groups.iter().map(|(group, _)| group.listeners.len()).collect()
     }
 
     pub(super) fn plans(&self) -> Vec<Plan> {
@@ -117,31 +110,6 @@ impl Groups {
 }
 
 impl Group {
-    /// Takes the connections that wait at a slot and answers each that nobody can serve it: 503, and why in its log.
-    /// Those told are kept in `told` for a while, so that what they are about to write does not fail before they have read.
-    pub(super) fn turn_away(&self, slot: u32, told: &mut VecDeque<(Instant, OwnedFd)>) {
-        let Some(listener) = self.listener(slot) else { return };
-        let name = String::from_utf8_lossy(&self.settings.name);
-        let line = format!(
-            "WSGI0332: the daemon process group \"{name}\" has no process that can serve: its last start failed, as the error log \
-             says, and the next one waits"
-        );
-        let mut answer = Vec::new();
-        let log = FromWorker::Log { level: logpipe::PLAIN_LEVEL, line: line.as_bytes() };
-        if log.encode(&mut answer).and_then(|()| FromWorker::End(End::Status(503)).encode(&mut answer)).is_err() {
-            return;
-        }
-        while let Ok(Some(caller)) = accept_from(listener) {
-            // What the caller writes stays unread: it needs no secret to be told this, and gets no more.
-            let _told = send(caller.as_raw_fd(), &answer, MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT);
-            let _said_all = shutdown(caller.as_raw_fd(), Shutdown::Write);
-            told.push_back((Instant::now(), caller));
-        }
-        while told.len() > MOST_TOLD {
-            told.pop_front();
-        }
-    }
-
     /// Removes the names of its sockets. Whoever made them may have no right to by now (`httpd -X`).
     pub(super) fn unlink(&self) {
         for path in &self.settings.sockets {

@@ -9,6 +9,7 @@ mod groups;
 mod log;
 mod memory;
 mod run;
+mod states;
 mod workers;
 
 use std::io::Write as _;

@@ -1,8 +1,7 @@
 //! The loop.
 
-use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
@@ -12,6 +11,7 @@ use nix::unistd::getppid;
 
 use super::complain;
 use super::groups::{Configuration, Group, Groups};
+use super::states::Told;
 use super::workers::{Source, Workers};
 use crate::os::channel::Channel;
 use crate::os::pidfd::PidFd;
@@ -22,8 +22,6 @@ use crate::wire::control::{FromSupervisor, ToSupervisor};
 
 /// What workers are given where nobody says how long: httpd's own patience with its children.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How long a caller that was turned away may take to hear it.
-const HEARING: Duration = Duration::from_secs(1);
 /// Lines that still wait when all is over.
 const LAST_LINES: Duration = Duration::from_millis(200);
 
@@ -37,8 +35,7 @@ pub(super) struct Supervisor {
     groups: Groups,
     workers: Workers,
     coming: Option<Configuration>,
-    /// Callers that were turned away last.
-    told: VecDeque<(Instant, OwnedFd)>,
+    told: Option<Told>,
     finished: bool,
 }
 
@@ -50,8 +47,6 @@ enum Ready {
     Signal,
     Log(GroupId),
     Worker(Source),
-    /// Somebody asks at a slot that nobody serves.
-    Caller(GroupId, u32),
 }
 
 impl Supervisor {
@@ -88,7 +83,7 @@ impl Supervisor {
             groups: Groups::default(),
             workers: Workers::new()?,
             coming: None,
-            told: VecDeque::new(),
+            told: None,
             finished: false,
         })
     }
@@ -101,9 +96,6 @@ impl Supervisor {
             }
             self.fleet.tick(self.now());
             self.act();
-            while self.told.front().is_some_and(|(since, _)| since.elapsed() >= HEARING) {
-                self.told.pop_front();
-            }
             let workers = &self.workers;
             self.groups.close_logs(|group| workers.write_for(group));
         }
@@ -126,13 +118,9 @@ impl Supervisor {
             read(Ready::Parent, channel.as_fd());
             read(Ready::ParentEnded, process.as_fd());
         }
-        let now = self.now();
-        let unserved = self.fleet.turned_away(now);
-        let callers = unserved.filter_map(|(id, slot)| Some((id, slot, self.groups.get(id)?.listener(slot)?)));
-        all.extend(callers.map(|(id, slot, socket)| (Ready::Caller(id, slot), (socket, PollFlags::POLLIN))));
         all.extend(self.groups.logs_behind().map(|(id, log)| (Ready::Log(id), (log, PollFlags::POLLOUT))));
-        let hearing = self.told.front().map(|(since, _)| HEARING.saturating_sub(since.elapsed()));
-        let within = self.fleet.wake(now).map(|at| at.saturating_sub(now)).into_iter().chain(hearing).min();
+        let now = self.now();
+        let within = self.fleet.wake(now).map(|at| at.saturating_sub(now));
         let descriptors: Vec<_> = all.iter().map(|(_, wanted)| *wanted).collect();
         let places = poll::wait(&descriptors, within)?;
         Ok(places.into_iter().filter_map(|place| all.get(place)).map(|(ready, _)| *ready).collect())
@@ -146,11 +134,6 @@ impl Supervisor {
             Ready::Log(group) => {
                 if let Some(log) = self.groups.log(group) {
                     log.flush();
-                }
-            }
-            Ready::Caller(group, slot) => {
-                if let Some(group) = self.groups.get(group) {
-                    group.turn_away(slot, &mut self.told);
                 }
             }
             Ready::Worker(source) => {
@@ -189,13 +172,16 @@ impl Supervisor {
                 Action::Finish => self.finished = true,
             }
         }
+        if let Some(told) = &self.told {
+            told.tell(&self.fleet);
+        }
     }
 
     fn hear_parent(&mut self) {
         while let Some((channel, _)) = &self.parent {
             match channel.receive::<ToSupervisor>() {
-                Ok(Some((ToSupervisor::Begin { generation }, _))) => {
-                    self.coming = Some(Configuration::new(generation));
+                Ok(Some((ToSupervisor::Begin { generation }, descriptors))) => {
+                    self.coming = Some(Configuration::new(generation, descriptors));
                 }
                 Ok(Some((ToSupervisor::Group(settings), descriptors))) => {
                     let added = match &mut self.coming {
@@ -220,9 +206,14 @@ impl Supervisor {
         }
     }
 
-    fn commit(&mut self, coming: Configuration) {
+    fn commit(&mut self, mut coming: Configuration) {
         let generation = coming.generation;
         let ids = self.fleet.configure(coming.plans(), self.now());
+        let places = ids.iter().copied().zip(coming.places()).collect();
+        self.told = match coming.states.take().map(|memory| Told::new(memory, places)).transpose() {
+            Ok(told) => told,
+            Err(cause) => return self.misunderstood(&cause),
+        };
         self.groups.adopt(coming, ids);
         self.act();
         if let Some((channel, _)) = &self.parent {

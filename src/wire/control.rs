@@ -10,7 +10,8 @@ use crate::config::DaemonOptions;
 /// Parent to supervisor. A configuration is `Begin`, its groups, `Commit`; nothing changes before `Commit`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ToSupervisor {
-    /// A configuration follows, the parent's n-th.
+    /// A configuration follows, the parent's n-th. Descriptor: memory with a number for each process of each group, in their order,
+    /// where the supervisor says which can't be started (`board::States`); read by children.
     Begin { generation: u32 },
     /// One group. Descriptors: a listening socket for each process, in the order of their slots; then the group's error log; then the
     /// worker's executable.

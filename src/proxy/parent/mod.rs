@@ -12,7 +12,7 @@ mod state;
 mod supervisor;
 
 use std::io;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -50,6 +50,8 @@ struct Parent {
     retired: Vec<Retired>,
     executables: Executables,
     supervisor: Option<Supervisor>,
+    /// What the supervisor tells children by, as `Groups::states`.
+    states: OwnedFd,
     started: Instant,
     young_deaths: u32,
 }
@@ -58,7 +60,7 @@ struct Parent {
 struct Ready {
     settings: GroupSettings,
     sockets: Sockets,
-    log: std::os::fd::OwnedFd,
+    log: OwnedFd,
 }
 
 /// Checks that groups and what names them fit together (`check_config`).
@@ -215,6 +217,8 @@ fn build(startup: &Startup<'_>, memory: Memory) -> Result<Option<Parent>, String
     let layout = Layout::new(children.len(), columns, rows());
     let shared =
         SharedWords::new(layout.words()).map_err(|error| format!("no memory to share with children: {error}"))?;
+    let (states, states_descriptor) =
+        SharedWords::with_descriptor(columns).map_err(|error| format!("no memory to share with children: {error}"))?;
     let supervisor = match supervisor {
         // Settings have the form of this build.
         Some(other) if build != executables.build => {
@@ -234,10 +238,11 @@ fn build(startup: &Startup<'_>, memory: Memory) -> Result<Option<Parent>, String
         generation: generation + 1,
         next_ordinal,
         groups,
-        children: Arc::new(Groups { list: children, shared, layout }),
+        children: Arc::new(Groups { list: children, shared, layout, states }),
         retired,
         executables,
         supervisor,
+        states: states_descriptor,
         started: Instant::now(),
         young_deaths: 0,
     }))
@@ -320,7 +325,7 @@ impl Parent {
             listening: group.sockets.listening.iter().map(|socket| socket.as_fd()).collect(),
             log: group.log.as_fd(),
         });
-        supervisor.configure(self.generation, groups.collect(), self.executables.worker.as_fd())
+        supervisor.configure(self.generation, self.states.as_fd(), groups.collect(), self.executables.worker.as_fd())
     }
 
     fn into_memory(self) -> Memory {

@@ -92,9 +92,15 @@ impl Supervisor {
     ///
     /// # Errors
     /// It is gone, or does not read.
-    pub(super) fn configure(&self, generation: u32, groups: Vec<Sent<'_>>, worker: BorrowedFd<'_>) -> io::Result<()> {
+    pub(super) fn configure(
+        &self,
+        generation: u32,
+        states: BorrowedFd<'_>,
+        groups: Vec<Sent<'_>>,
+        worker: BorrowedFd<'_>,
+    ) -> io::Result<()> {
         self.forget_answers()?;
-        self.channel.send(&ToSupervisor::Begin { generation }, &[])?;
+        self.channel.send(&ToSupervisor::Begin { generation }, &[states])?;
         for group in groups {
             let mut descriptors = group.listening;
             descriptors.push(group.log);
