@@ -93,7 +93,7 @@ wsgi_test!(no_request_waits_behind_a_stuck_process, groups, |site| {
     }
 });
 
-/// With a group that can't start: every request gets an error at once, one line says why; with `mended` it recovers.
+/// With a group that can't start: every request gets an error, one line says why; with `mended` it recovers.
 fn unfit(site: Site, options: &str, texts: &[&str], mend: impl FnOnce(&Server)) {
     let site = site.file("htdocs/page.txt", "static").conf("Alias /page.txt ${ROOT}/htdocs/page.txt");
     let server = act(site, options).start();
@@ -109,13 +109,14 @@ fn unfit(site: Site, options: &str, texts: &[&str], mend: impl FnOnce(&Server)) 
     for text in texts {
         server.allow_log(text);
     }
+    // Each refused request, and the recovery.
     server.allow_log("shop");
     mend(&server);
     until("the group to serve", || (server.get("/pid").status == 200).then_some(()));
 }
 
 wsgi_test!(a_python_home_that_is_not_there_is_named_and_may_come, groups, |site| {
-    unfit(site, "python-home=${ROOT}/venv", &["python-home", "/venv"], |server| {
+    unfit(site, "connect-timeout=1 python-home=${ROOT}/venv", &["python-home", "/venv"], |server| {
         let python = std::env::var("PYO3_PYTHON").unwrap_or_else(|_| "/usr/bin/python3".to_owned());
         let home = server.root.join("venv");
         let made = std::process::Command::new(python).args(["-m", "venv", "--without-pip"]).arg(home).status();
@@ -124,7 +125,7 @@ wsgi_test!(a_python_home_that_is_not_there_is_named_and_may_come, groups, |site|
 });
 
 wsgi_test!(a_home_that_is_not_there_is_named_and_may_come, groups, |site| {
-    unfit(site, "home=${ROOT}/folder", &["home", "/folder"], |server| {
+    unfit(site, "connect-timeout=1 home=${ROOT}/folder", &["home", "/folder"], |server| {
         std::fs::create_dir(server.root.join("folder")).unwrap();
     });
 });
