@@ -249,6 +249,9 @@ fn spread(most: u64, processes: u32) -> u64 {
     most - random % (most / 10 + 1)
 }
 
+/// What Linux gives a thread; the standard library's own is a quarter of it, and Python code may be deep.
+const STACK: usize = 8 * 1024 * 1024;
+
 fn start_threads(
     process: &'static Process,
     listener: OwnedFd,
@@ -263,11 +266,8 @@ fn start_threads(
     named("wsgi:watch".to_owned()).spawn(move || watch::run(process, &received))?;
     let serving = move || {
         for thread in 0..usize::try_from(process.group.options.threads()).unwrap_or(0) {
-            let mut builder = named(format!("wsgi:{}", thread + 1));
-            if let Some(size) = process.group.options.stack_size() {
-                builder = builder.stack_size(size);
-            }
-            builder.spawn(move || serve::run(process, thread))?;
+            let stack = process.group.options.stack_size().unwrap_or(STACK);
+            named(format!("wsgi:{}", thread + 1)).stack_size(stack).spawn(move || serve::run(process, thread))?;
         }
         Ok(())
     };

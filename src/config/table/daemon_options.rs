@@ -240,8 +240,8 @@ const ROWS: [Row; 46] = [
         "seconds",
         "15",
         Seconds(|set| &mut set.graceful_timeout),
-        "How long a process that is replaced may finish requests which it has begun; 0 is not at all. At a graceful \
-         restart of httpd there is no limit unless this option is written.",
+        "How long a process that ends may finish requests which it has begun; 0 is not at all. Where its successor serves \
+         already (graceful restart of httpd, recycling, USR1) there is no limit unless this option is written.",
     ),
     with_default(
         "eviction-timeout",
