@@ -264,12 +264,12 @@ wsgi_test!(the_supervisor_is_shown_by_its_own_name, groups, |site| {
 
 wsgi_test!(limits_and_priority_are_set, groups, |site| {
     let options =
-        "cpu-time-limit=100 memory-limit=900000000 virtual-memory-limit=4000000000 cpu-priority=4 shutdown-timeout=7";
+        "cpu-time-limit=100 memory-limit=900000000 virtual-memory-limit=4000000000 cpu-priority=19 shutdown-timeout=7";
     let seen = facts(site, options);
     assert_eq!(seen["limits"]["CPU"], json!([100, 108]));
     assert_eq!(seen["limits"]["DATA"], json!([900_000_000, 900_000_000]));
     assert_eq!(seen["limits"]["AS"], json!([4_000_000_000_u64, 4_000_000_000_u64]));
-    assert_eq!(seen["priority"], 4);
+    assert_eq!(seen["priority"], 19);
 });
 
 wsgi_test!(threads_have_the_stack_asked_for, groups, |site| {
