@@ -22,7 +22,8 @@ run: build
 	APXS="$(APXS)" .ci/serve $(MODULE) $(APP)
 
 test: build env
-	REQUIRE_HTTPD=1 MOD_WSGI_SO=$(abspath $(MODULE)) RUST_TEST_THREADS=$(THREADS) $(CARGO) test --no-default-features
+	REQUIRE_HTTPD=1 MOD_WSGI_SO=$(abspath $(MODULE)) MOD_WSGI_WORKER=$(abspath $(dir $(MODULE))mod_wsgi-worker) \
+	    RUST_TEST_THREADS=$(THREADS) $(CARGO) test --no-default-features
 
 lint: packages
 	$(CARGO) fmt --check

@@ -19,7 +19,9 @@
 //! | `embedded` | `Host` over a live request in an httpd child | no |
 //! | `proxy` | daemon mode in httpd: the parent starts it, children send requests to workers | no |
 //! | [`supervisor`] | the process that starts, watches, replaces and ends daemon workers | no |
-//! | `hooks` | thin: adopt the C arguments, delegate, answer | record only |
+//! | `hooks` | thin: adopt the C arguments, delegate, answer | no |
+//!
+//! Here stands only the record that httpd loads.
 
 pub mod board;
 pub mod config;
@@ -47,3 +49,8 @@ mod proxy;
 mod python;
 #[cfg(feature = "module")]
 pub mod worker;
+
+/// What `LoadModule wsgi_module` looks for: the one symbol that this library exports.
+#[cfg(feature = "module")]
+#[unsafe(no_mangle)]
+static wsgi_module: apache::Record = hooks::record();

@@ -5,6 +5,8 @@
 mod commands;
 mod record;
 
+pub(crate) use record::record;
+
 use crate::apache::hook::{self, Startup};
 use crate::apache::{Answer, Names, Place, Pool, Request, Server, Started, server};
 use crate::{embedded, front, proxy};

@@ -1,4 +1,4 @@
-//! The record that `LoadModule wsgi_module` looks for: the one symbol that this library exports.
+//! What the exported record says: name, configuration records, directives, hooks. The static itself stands in `lib.rs`.
 
 use std::ffi::CStr;
 
@@ -9,8 +9,9 @@ use crate::config::{DirConfig, ServerConfig};
 /// The module as httpd knows it; other modules and `<IfModule>` know it as `mod_wsgi.c`.
 struct Wsgi;
 
-#[unsafe(no_mangle)]
-static wsgi_module: Record = Record::new::<Wsgi, _>(&COMMANDS);
+pub(crate) const fn record() -> Record {
+    Record::new::<Wsgi, _>(&COMMANDS)
+}
 
 impl Module for Wsgi {
     const NAME: &'static CStr = c"mod_wsgi.c";
@@ -22,7 +23,7 @@ impl Module for Wsgi {
     }
 
     fn record() -> &'static Record {
-        &wsgi_module
+        &crate::wsgi_module
     }
 }
 

@@ -225,7 +225,7 @@ mod tests {
         drop(output);
         // The mask is read without a further process: while a shell starts one, it blocks signals itself.
         let blocked = "while read -r line; do case $line in SigBlk*) echo $line;; esac; done </proc/$$/status";
-        write!(type_in, "echo $0; ls -l /proc/$$/fd | wc -l; {blocked}; exit 7\n").unwrap();
+        writeln!(type_in, "echo $0; ls -l /proc/$$/fd | wc -l; {blocked}; exit 7").unwrap();
         drop(type_in);
         let mut text = String::new();
         printed.read_to_string(&mut text).unwrap();
