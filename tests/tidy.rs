@@ -343,7 +343,9 @@ fn arrows(source: &Source) -> Vec<String> {
         ];
     };
     let mut complaints = Vec::new();
-    for (line, named) in root_paths(source) {
+    // The exported record stands in the crate's root; `hooks` tells httpd which one it is.
+    let paths = root_paths(source).into_iter().filter(|(_, named)| !(room == "hooks" && *named == "wsgi_module"));
+    for (line, named) in paths {
         let known = ROOMS.iter().any(|(name, ..)| *name == named);
         if named == "as" || named == "*" || named == "self" {
             complaints.push(source.complain(line, "the crate's root under another name hides which room is meant"));
