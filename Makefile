@@ -24,6 +24,7 @@ run: build
 test: build env
 	REQUIRE_HTTPD=1 MOD_WSGI_SO=$(abspath $(MODULE)) MOD_WSGI_WORKER=$(abspath $(dir $(MODULE))mod_wsgi-worker) \
 	    RUST_TEST_THREADS=$(THREADS) $(CARGO) test --no-default-features
+	$(CARGO) test --lib
 
 lint: packages
 	$(CARGO) fmt --check
