@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::os::fd::AsFd as _;
 
-use crate::apache::{self, BodyError, Request};
-use crate::front::{log_level, put_head};
+use crate::apache::{self, Request};
+use crate::front::{log_level, put_head, read_body};
 use crate::wsgi::{Gone, Head, Host, InputError, Level, Then};
 
 /// A request that is being answered; on the MPM's thread that has it, or for moments on one of the application's.
@@ -22,17 +22,7 @@ impl<'a, 'r> Live<'a, 'r> {
 
 impl Host for Live<'_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, InputError> {
-        let read = self.request.read_body(buffer);
-        if read.is_err() {
-            // What is left of the body would be taken for the next request.
-            self.request.close_connection();
-        }
-        read.map_err(|error| match error {
-            BodyError::TooLarge => InputError::TooLarge,
-            BodyError::Timeout => InputError::Timeout,
-            BodyError::ClientGone => InputError::ClientGone,
-            BodyError::Other { text, .. } => InputError::Failed(text),
-        })
+        read_body(self.request, buffer)
     }
 
     fn head(&mut self, head: &Head) {

@@ -1,7 +1,26 @@
-//! From what an application says to what httpd knows: the head of its response, the levels of its log records.
+//! Between what an application says and what httpd knows: the body of its request, the head of its response, the levels of its log
+//! records.
 
-use crate::apache::{Level as LogLevel, Request};
-use crate::wsgi::{Head, Level};
+use crate::apache::{BodyError, Level as LogLevel, Request};
+use crate::wsgi::{Head, InputError, Level};
+
+/// Reads some of the request's body; 0 is its end, an empty buffer only asks for it. Blocks.
+///
+/// # Errors
+/// What keeps the rest away, again at each later call; the connection is closed behind the answer.
+pub(crate) fn read_body(request: &mut Request<'_>, buffer: &mut [u8]) -> Result<usize, InputError> {
+    let read = request.read_body(buffer);
+    if read.is_err() {
+        // What is left of the body would be taken for the next request.
+        request.close_connection();
+    }
+    read.map_err(|error| match error {
+        BodyError::TooLarge => InputError::TooLarge,
+        BodyError::Timeout => InputError::Timeout,
+        BodyError::ClientGone => InputError::ClientGone,
+        BodyError::Other { text, .. } => InputError::Failed(text),
+    })
+}
 
 /// Makes this head the request's. Nothing is sent by it.
 pub(crate) fn put_head(request: &mut Request<'_>, head: &Head) {

@@ -1,5 +1,5 @@
 //! What both modes do to a request before somebody runs it: from URL to script, who is admitted, which groups are meant, what
-//! environ says; and how the head of an answer becomes httpd's.
+//! environ says; and how a body and the head of an answer pass between application and httpd.
 //!
 //! Called by `hooks` on the MPM's threads of a child. `embedded` and `proxy` get what came out, a [`Visit`], and run the application,
 //! here or in a daemon process. Nothing here starts Python or talks to another process.
@@ -10,7 +10,7 @@ mod facts;
 mod translate;
 
 pub(crate) use admit::{Visit, admit};
-pub(crate) use answer::{log_level, put_head};
+pub(crate) use answer::{log_level, put_head, read_body};
 pub(crate) use facts::seen_from;
 pub(crate) use translate::translate;
 

@@ -2,8 +2,8 @@
 
 use std::os::fd::{AsFd as _, OwnedFd};
 
-use crate::apache::{self, BodyError, ClientTimeout, Level as LogLevel, Request};
-use crate::front::put_head;
+use crate::apache::{self, ClientTimeout, Level as LogLevel, Request};
+use crate::front::{put_head, read_body};
 use crate::wsgi::{Gone, Head, InputError};
 
 /// What follows the bytes of one [`Client::send`].
@@ -83,17 +83,7 @@ impl Drop for Live<'_, '_> {
 
 impl Client for Live<'_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, InputError> {
-        let read = self.request.read_body(buffer);
-        if read.is_err() {
-            // What is left of the body would be taken for the next request.
-            self.request.close_connection();
-        }
-        read.map_err(|error| match error {
-            BodyError::TooLarge => InputError::TooLarge,
-            BodyError::Timeout => InputError::Timeout,
-            BodyError::ClientGone => InputError::ClientGone,
-            BodyError::Other { text, .. } => InputError::Failed(text),
-        })
+        read_body(self.request, buffer)
     }
 
     fn head(&mut self, head: &Head) {
