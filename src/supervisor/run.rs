@@ -129,7 +129,10 @@ impl Supervisor {
     fn take(&mut self, ready: Ready) {
         match ready {
             Ready::Parent => self.hear_parent(),
-            Ready::ParentEnded => self.leave(PATIENCE),
+            Ready::ParentEnded => {
+                self.unlink();
+                self.leave(PATIENCE);
+            }
             Ready::Signal => self.take_signals(),
             Ready::Log(group) => {
                 if let Some(log) = self.groups.log(group) {
@@ -198,7 +201,10 @@ impl Supervisor {
                     };
                     self.commit(coming);
                 }
-                Ok(Some((ToSupervisor::Stop { within }, _))) => return self.leave(Duration::from_millis(within)),
+                Ok(Some((ToSupervisor::Stop { within }, _))) => {
+                    self.unlink();
+                    return self.leave(Duration::from_millis(within));
+                }
                 Ok(None) => return self.leave(PATIENCE),
                 Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => return,
                 Err(cause) => return self.misunderstood(&cause),
@@ -242,9 +248,13 @@ impl Supervisor {
     fn leave(&mut self, within: Duration) {
         self.parent = None;
         self.coming = None;
-        self.groups.all().for_each(Group::unlink);
         self.fleet.stop(within, self.now());
         self.act();
+    }
+
+    /// httpd is at its end. While it goes on, the next supervisor's workers listen at the same paths.
+    fn unlink(&self) {
+        self.groups.all().for_each(Group::unlink);
     }
 
     fn last_lines(mut self) -> io::Result<()> {

@@ -190,6 +190,18 @@ wsgi_test!(a_supervisor_that_dies_is_there_again_and_nothing_is_lost, groups, |s
     wait_end(before);
 });
 
+wsgi_test!(a_supervisor_that_is_told_to_end_is_followed_by_one_that_serves, groups, |site| {
+    let server = act(site, "threads=4").start();
+    let before = pid(&server);
+    let old = supervisor(&server).unwrap();
+    server.allow_log("upervisor");
+    send(old, Signal::SIGTERM);
+    until("another supervisor", || supervisor(&server).filter(|new| *new != old));
+    wait_end(before);
+    // At the sockets of before: httpd's children know no others.
+    assert_ne!(pid(&server), before);
+});
+
 wsgi_test!(groups_that_nobody_asks_are_there_and_gone_again, groups, |site| {
     let setting: Setting = site.setting;
     for number in [1, 20] {
