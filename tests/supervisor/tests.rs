@@ -67,8 +67,9 @@ fn a_replacement_is_warm() {
     for script in ["served a", "served b", "served a"] {
         shop.ask(0, script);
     }
+    // Watched first: what is replaced may be gone at once.
+    let old = watch(shop.pid(0));
     let (before, _) = shop.ask(0, "replace");
-    let old = watch(before);
     let (after, preload) = shop.successor(0, before);
     assert_eq!(preload, 2);
     gone(&old);
