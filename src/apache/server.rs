@@ -59,6 +59,13 @@ impl<'s> Server<'s> {
         unsafe { bytes(name) }
     }
 
+    /// The port in `ServerName`, if one was written.
+    pub(crate) fn port(&self) -> Option<u16> {
+        // SAFETY: field invariant: a live server; a plain field read.
+        let port = unsafe { (*self.as_raw()).port };
+        (port != 0).then_some(port)
+    }
+
     /// Is this a `<VirtualHost>`?
     pub(crate) fn is_virtual(&self) -> bool {
         // SAFETY: field invariant: a live server; a plain field read.

@@ -12,11 +12,11 @@ use super::{Alias, AliasPattern, ImportOrigin, ServerConfig};
 
 /// A server, by what decides which groups are open to it.
 #[derive(Clone, Copy)]
-struct Server<'a> {
-    number: usize,
+pub(super) struct Server<'a> {
+    pub(super) number: usize,
     /// `ServerName`.
-    name: Option<&'a [u8]>,
-    config: &'a ServerConfig,
+    pub(super) name: Option<&'a [u8]>,
+    pub(super) config: &'a ServerConfig,
 }
 
 /// A line that names a process group before any request.
@@ -32,8 +32,7 @@ struct Use<'a> {
 /// # Errors
 /// One sentence for the administrator, with the directive and what to do.
 pub fn check_groups<'a>(servers: impl IntoIterator<Item = (Option<&'a [u8]>, &'a ServerConfig)>) -> Result<(), String> {
-    let servers: Vec<Server<'_>> =
-        servers.into_iter().enumerate().map(|(number, (name, config))| Server { number, name, config }).collect();
+    let servers = all(servers);
     let mut groups: Vec<(&[u8], Server<'_>)> = Vec::new();
     for server in &servers {
         for group in &server.config.daemons {
@@ -55,13 +54,18 @@ pub fn check_groups<'a>(servers: impl IntoIterator<Item = (Option<&'a [u8]>, &'a
     Ok(())
 }
 
+/// Each server's `ServerName` and merged record, the main server first.
+pub(super) fn all<'a>(servers: impl IntoIterator<Item = (Option<&'a [u8]>, &'a ServerConfig)>) -> Vec<Server<'a>> {
+    servers.into_iter().enumerate().map(|(number, (name, config))| Server { number, name, config }).collect()
+}
+
 impl Server<'_> {
     fn is_main(self) -> bool {
         self.number == 0
     }
 
     /// Whether requests to `other` may use groups that are defined here.
-    fn opens_to(self, other: Self) -> bool {
+    pub(super) fn opens_to(self, other: Self) -> bool {
         self.is_main() || self.number == other.number || self.name == other.name
     }
 

@@ -8,6 +8,7 @@
 //! environment, no statics that change.
 #![forbid(unsafe_code)]
 
+mod alone;
 mod check;
 mod daemon;
 mod dir;
@@ -21,6 +22,7 @@ mod server;
 mod table;
 mod words;
 
+pub use alone::{Alone, alone};
 pub use check::check_groups;
 pub use daemon::{DaemonGroup, DaemonOptions};
 pub use dir::{DirConfig, HeadMapping};
@@ -29,7 +31,7 @@ pub use place::{Level, Pattern, Place, Surroundings};
 pub use process::{HashSeed, ImportOrigin, ImportScript, ProcessConfig};
 pub use reference::reference;
 pub use refusal::Refusal;
-pub use server::{Alias, AliasPattern, ServerConfig, all_daemons, imports_of};
+pub use server::{Alias, AliasPattern, Chosen, ServerConfig, all_daemons, imports_of};
 pub use table::DIRECTIVES;
 pub use words::Words;
 

@@ -17,18 +17,33 @@ pub struct ServerConfig {
     /// The groups that are defined here, in the order written. A virtual host's record holds its own only: collect them with
     /// [`all_daemons`].
     pub daemons: Vec<DaemonGroup>,
+    /// A virtual host's record holds its own only.
+    pub chosen: Chosen,
+}
+
+/// What lines of a server say about the groups of its requests, in which sections ever. What holds for a request is in its
+/// [`DirConfig`](super::DirConfig); this is for those who must know before any request ([`alone`](super::alone())).
+#[derive(Clone, Debug, Default)]
+pub struct Chosen {
+    /// `WSGIProcessGroup` outside sections, as written; the last one counts.
+    pub process_group: Option<Vec<u8>>,
+    /// The same inside sections: each may hold for a request.
+    pub section_process_groups: Vec<Vec<u8>>,
+    /// Whether there is any `WSGIApplicationGroup`.
+    pub application_group: bool,
 }
 
 impl ServerConfig {
     /// The settings of a virtual host inside its main server, as httpd asks for them after reading its configuration.
     ///
-    /// The host's aliases come first. Settings of the process are the main server's, but `imports` and `daemons` stay the
-    /// host's own, so that walking all servers meets each once.
+    /// The host's aliases come first. Settings of the process are the main server's, but `imports`, `daemons` and
+    /// `chosen` stay the host's own, so that walking all servers meets each once.
     pub fn merge(base: &Self, host: &Self) -> Self {
         Self {
             process: ProcessConfig { imports: host.process.imports.clone(), ..base.process.clone() },
             aliases: host.aliases.iter().chain(&base.aliases).cloned().collect(),
             daemons: host.daemons.clone(),
+            chosen: host.chosen.clone(),
         }
     }
 }
@@ -141,7 +156,7 @@ mod tests {
         ServerConfig {
             process: ProcessConfig { imports: imports.to_vec(), ..ProcessConfig::default() },
             aliases: aliases.iter().map(|prefix| alias(prefix)).collect(),
-            daemons: Vec::new(),
+            ..ServerConfig::default()
         }
     }
 

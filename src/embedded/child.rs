@@ -119,6 +119,7 @@ impl Child {
             shutdown: Some(SHUTDOWN),
             single_process: server::is_single_process(),
             process_group: Vec::new(),
+            main_group: Vec::new(),
             processes,
             threads,
             version: front::VERSION,

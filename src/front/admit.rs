@@ -21,6 +21,8 @@ pub(crate) struct Visit {
     pub(crate) process_group: Vec<u8>,
     /// Empty for the main interpreter.
     pub(crate) application_group: Vec<u8>,
+    /// Whether an alias led here, and nothing asked for an application group: it is the one that an application has by itself.
+    pub(crate) group_by_default: bool,
     pub(crate) callable: Vec<u8>,
     /// The script's file and its modification time in microseconds since the epoch.
     pub(crate) script: Vec<u8>,
@@ -78,7 +80,7 @@ pub(crate) fn admit(request: &Request<'_>) -> Result<Visit, Answer> {
             return Err(Answer::status(refusal.status()));
         }
     };
-    let visit = visit(request, mapped.unwrap_or_default(), dir, body);
+    let visit = visit(request, mapped, dir, body);
     if !visit.dir.allows_process_group(&visit.process_group) {
         request.log(Level::Err, format_args!("{}", not_listed(&visit.process_group)));
         return Err(Answer::status(500));
@@ -86,7 +88,9 @@ pub(crate) fn admit(request: &Request<'_>) -> Result<Visit, Answer> {
     Ok(visit)
 }
 
-fn visit(request: &Request<'_>, mapped: Mapped, dir: DirConfig, body: Body) -> Visit {
+fn visit(request: &Request<'_>, mapped: Option<Mapped>, dir: DirConfig, body: Body) -> Visit {
+    let by_alias = mapped.is_some();
+    let mapped = mapped.unwrap_or_default();
     let case_sensitive = request.server().config::<ServerConfig>().is_none_or(|server| server.process.case_sensitivity);
     let head_is_get = head_is_get(head_mapping(&dir), request.method(), request.has_content_filter());
     let names = Names { request, case_sensitive };
@@ -96,6 +100,7 @@ fn visit(request: &Request<'_>, mapped: Mapped, dir: DirConfig, body: Body) -> V
         case_sensitive,
         process_group: process_group(process, &names).into_owned(),
         application_group: application_group(application, &names).into_owned(),
+        group_by_default: by_alias && application.is_none(),
         callable: match mapped.callable_object {
             // An alias gives a name, never a form.
             Some(name) => name,

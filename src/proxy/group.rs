@@ -34,6 +34,8 @@ pub(super) struct Group {
     pub(super) home: Home,
     /// Whose the scripts must be.
     pub(super) script_owner: Option<Owner>,
+    /// Whether one application is alone in it, and so has the main interpreter.
+    pub(super) alone: bool,
 }
 
 /// The server that a group is defined in.

@@ -76,7 +76,7 @@ fn encoded(request: &Request<'_>, visit: &Visit, group: &Group) -> Result<Vec<u8
     let (environ, url_scheme) = visit.environ(request, root);
     let mut frame = Vec::with_capacity(8 * 1024);
     let encoded = wire::Request {
-        application_group: &visit.application_group,
+        application_group: if group.alone && visit.group_by_default { b"" } else { &visit.application_group },
         script,
         script_mtime: visit.script_mtime,
         callable: &visit.callable,

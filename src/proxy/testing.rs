@@ -41,6 +41,7 @@ pub(super) fn groups(given: Vec<(&str, DaemonOptions, Home)>) -> Groups {
                 options,
                 home,
                 script_owner: None,
+                alone: false,
             }
         })
         .collect();

@@ -81,7 +81,7 @@ impl Home {
 /// CPython's words.
 pub(super) fn start_main(settings: Arc<Settings>) -> Result<Arc<Interpreter>, String> {
     on_new_thread(c"wsgi:main", move |home, orders, started| {
-        let made = settings.initialize().and_then(|()| adopt_current(Vec::new(), home, &settings));
+        let made = settings.initialize().and_then(|()| adopt_current(settings.main_group.clone(), home, &settings));
         if let Some(made) = report(made, started) {
             live_as_main(made, orders);
         }
@@ -95,7 +95,7 @@ pub(super) fn start_main(settings: Arc<Settings>) -> Result<Arc<Interpreter>, St
 pub(super) fn start_main_here(settings: &Settings) -> Result<MainThread, String> {
     let (orders, received) = mpsc::channel();
     let home = Home { orders: Mutex::new(orders) };
-    let made = settings.initialize().and_then(|()| adopt_current(Vec::new(), home, settings))?;
+    let made = settings.initialize().and_then(|()| adopt_current(settings.main_group.clone(), home, settings))?;
     Ok(MainThread { made, orders: received, _stays: PhantomData })
 }
 

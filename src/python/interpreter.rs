@@ -14,7 +14,7 @@ use super::state::{self, Closed, Py, ThreadState};
 
 /// The main interpreter or a sub-interpreter of this process; lives until the process ends.
 pub(crate) struct Interpreter {
-    /// The application group; empty for the main interpreter.
+    /// The application group; for the main interpreter `Settings::main_group`, in general empty.
     name: Vec<u8>,
     raw: NonNull<ffi::PyInterpreterState>,
     home: Home,
@@ -46,7 +46,7 @@ impl Interpreter {
         self.service
     }
 
-    /// The application group that it serves; empty for the main interpreter.
+    /// The application group that it is shown as.
     pub(crate) fn name(&self) -> &[u8] {
         &self.name
     }

@@ -52,6 +52,8 @@ pub(crate) struct Settings {
     pub(crate) single_process: bool,
     /// Empty in httpd's children.
     pub(crate) process_group: Vec<u8>,
+    /// The application group that the main interpreter is shown as: empty, but for an application that is alone in its process group.
+    pub(crate) main_group: Vec<u8>,
     pub(crate) processes: u32,
     pub(crate) threads: u32,
     /// What `mod_wsgi.version` says.

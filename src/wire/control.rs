@@ -42,6 +42,9 @@ pub struct GroupSettings {
     pub python: PythonSettings,
     /// Scripts to load before the first request: file and application group (empty: the main interpreter).
     pub imports: Vec<(Vec<u8>, Vec<u8>)>,
+    /// The name of the application group whose one application is alone in the daemon process group (`config::alone`): it has the
+    /// main interpreter, under this name. Children ask for the main interpreter then.
+    pub alone: Option<Vec<u8>>,
     /// The paths of the listening sockets, by slot; for messages.
     pub sockets: Vec<Vec<u8>>,
     /// httpd's effective LogLevel for our module in the group's server, as httpd counts (3 error .. 7 debug, 8 trace1).

@@ -209,6 +209,7 @@ fn python(group: &GroupSettings) -> Settings {
         shutdown: options.shutdown_timeout(),
         single_process: false,
         process_group: group.name.clone(),
+        main_group: group.alone.clone().unwrap_or_default(),
         processes: options.processes(),
         threads: options.threads(),
         version: python.module_version,

@@ -84,9 +84,15 @@ fn env_name(value: &[u8]) -> Option<&[u8]> {
 }
 
 fn resource(lookups: &dyn Lookups) -> Vec<u8> {
-    let mut name = server(lookups);
+    resource_of(lookups.server_name(), lookups.port(), &lookups.script_name())
+}
+
+/// What `%{RESOURCE}` stands for, for this server and script name.
+#[must_use]
+pub fn resource_of(server_name: &[u8], port: u16, script_name: &[u8]) -> Vec<u8> {
+    let mut name = with_port(server_name, port);
     name.push(b'|');
-    name.extend_from_slice(&lookups.script_name());
+    name.extend_from_slice(script_name);
     name
 }
 

@@ -50,6 +50,13 @@ fn holder(server: &Server, name: &str) -> u32 {
     until(&format!("{name} to be held"), || server.root.read(&format!("var/held-{name}")).parse().ok())
 }
 
+/// Changes the configuration.
+fn edit(server: &Server, from: &str, to: &str) {
+    let text = server.root.read("conf/httpd.conf");
+    assert!(text.contains(from));
+    server.root.write("conf/httpd.conf", text.replace(from, to));
+}
+
 /// Lets a held request go on.
 fn release(server: &Server, name: &str) {
     server.root.write(&format!("var/go-{name}"), "");

@@ -141,6 +141,7 @@ impl Group {
             identity: Identity::default(),
             python: PythonSettings::default(),
             imports: Vec::new(),
+            alone: None,
             sockets: Vec::new(),
             log_level: 6,
         }

@@ -98,6 +98,7 @@ impl Start {
             identity: self.identity,
             python: self.python,
             imports: pairs(&self.imports),
+            alone: None,
             sockets: vec![path("socket")],
             log_level: 6,
         };

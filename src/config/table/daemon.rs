@@ -1,7 +1,7 @@
 //! Directives about processes: daemon process groups, and which processes may run applications.
 
 use super::super::refusal::shown;
-use super::super::{Arguments, Context, DaemonGroup, Directive, Kind, Merge, Standing};
+use super::super::{Arguments, Context, DaemonGroup, Directive, Kind, Level, Merge, Standing};
 use super::{daemon_options, later};
 
 /// What the rows of this theme share.
@@ -73,7 +73,16 @@ pub(super) const PROCESS_GROUP: Directive = Directive {
           A request whose group is not defined, not open to its server (see `WSGIDaemonProcess`), or not listed in \
           `WSGIRestrictProcess` is answered with 500.",
     apply: |place, words| {
-        place.dir.process_group = Some(words.value().to_vec());
+        let group = words.value().to_vec();
+        if let Some(server) = place.server.as_deref_mut() {
+            match place.level {
+                Level::Server => server.chosen.process_group = Some(group.clone()),
+                Level::Section | Level::Limit | Level::Htaccess => {
+                    server.chosen.section_process_groups.push(group.clone());
+                }
+            }
+        }
+        place.dir.process_group = Some(group);
         Ok(())
     },
     ..ROW

@@ -31,7 +31,9 @@ pub(super) const APPLICATION_GROUP: Directive = Directive {
           and so their modules and globals; each group has its own.\n\n\
           - `%{GLOBAL}`: Python's main interpreter. Use it for applications whose C extensions do not work in \
           sub-interpreters; many do not.\n\
-          - `%{RESOURCE}`: one for each application, by `ServerName`, port and mount point. Ports 80 and 443 count as one.\n\
+          - `%{RESOURCE}`: one for each application, by `ServerName`, port and mount point. Ports 80 and 443 count as one. \
+          Where this line is not written at all, an application that is alone in its daemon process group has the main interpreter \
+          under that name (see [daemon.md](daemon.md#one-application-in-a-group)).\n\
           - `%{SERVER}`: one for each `ServerName` and port.\n\
           - `%{HOST}`: one for each `Host` header. Clients choose that header: use it only where a list of accepted names \
           stands in front.\n\
@@ -40,6 +42,9 @@ pub(super) const APPLICATION_GROUP: Directive = Directive {
           - anything else is the group's name.",
     apply: |place, words| {
         place.dir.application_group = Some(words.value().to_vec());
+        if let Some(server) = place.server.as_deref_mut() {
+            server.chosen.application_group = true;
+        }
         Ok(())
     },
     ..ROW

@@ -209,6 +209,7 @@ fn build(startup: &Startup<'_>, memory: Memory) -> Result<Option<Parent>, String
             columns: columns..end,
             home,
             script_owner,
+            alone: settings.alone.is_some(),
         });
         columns = end;
         if !sockets.paths.is_empty() {

@@ -1,6 +1,8 @@
 //! From configuration to what supervisor and workers are told about each group.
 
+use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::Path;
 
 use md5::{Digest as _, Md5};
 
@@ -12,7 +14,7 @@ use crate::proxy::group::Home;
 use crate::proxy::owner::Owner;
 use crate::wire;
 use crate::wire::control::{GroupSettings, PythonSettings};
-use crate::wsgi::Quoted;
+use crate::wsgi::{Quoted, group_script_name, resource_of};
 
 /// A group as configured, before it has sockets.
 pub(super) struct Wanted<'s> {
@@ -36,7 +38,8 @@ pub(super) fn wanted<'s>(main: Server<'s>, httpd: Httpd) -> Result<Vec<Wanted<'s
         let daemons = host.config::<ServerConfig>().map(|config| config.daemons.as_slice()).unwrap_or_default();
         for group in daemons {
             let imports = imports(group, records());
-            let wanted = one(group, host, httpd, &process, imports)
+            let alone = alone(group, main);
+            let wanted = one(group, host, httpd, &process, imports, alone)
                 .map_err(|cause| format!("the WSGIDaemonProcess group {} {cause}", Quoted(&group.name)))?;
             found.push(wanted);
         }
@@ -50,6 +53,7 @@ fn one<'s>(
     httpd: Httpd,
     process: &ProcessConfig,
     imports: Vec<(Vec<u8>, Vec<u8>)>,
+    alone: Option<Vec<u8>>,
 ) -> Result<Wanted<'s>, String> {
     let options = &group.options;
     if options.chroot.is_some() && !httpd.is_root {
@@ -64,6 +68,7 @@ fn one<'s>(
         identity: identity::identity(options, httpd)?,
         python: python(process, options.python_home.as_ref()),
         imports,
+        alone,
         sockets: Vec::new(),
         log_level: host.log_level(),
     };
@@ -97,6 +102,22 @@ fn imports<'a>(group: &DaemonGroup, records: impl Iterator<Item = &'a ServerConf
         (seen.to_vec(), script.application_group.clone())
     })
     .collect()
+}
+
+/// The application group of the application that is alone in a group: the one it has by itself. A port that only clients say is not
+/// in it.
+fn alone(group: &DaemonGroup, main: Server<'_>) -> Option<Vec<u8>> {
+    let servers = || main.and_hosts().filter_map(|host| Some((host, host.config::<ServerConfig>()?)));
+    let records: Vec<_> = servers().map(|(host, config)| (host.hostname(), config)).collect();
+    let found = config::alone(group, records)?;
+    let (host, config) = servers().nth(found.server)?;
+    // A directory of scripts, written without a slash at its end.
+    if Path::new(OsStr::from_bytes(found.target)).is_dir() {
+        return None;
+    }
+    let mount = found.mount.strip_suffix(b"/").unwrap_or(found.mount);
+    let script_name = group_script_name(mount, b"", config.process.case_sensitivity);
+    Some(resource_of(host.hostname().unwrap_or_default(), host.port().unwrap_or(80), &script_name))
 }
 
 fn python(process: &ProcessConfig, home: Option<&Vec<u8>>) -> PythonSettings {

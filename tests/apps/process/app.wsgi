@@ -8,6 +8,8 @@ import socket
 import sys
 import threading
 
+import mod_wsgi
+
 try:
     import _interpreters as interpreters
 except ImportError:
@@ -80,6 +82,7 @@ def application(environ, start_response):
         "main_interpreter": in_main_interpreter(),
         "process_group": environ["mod_wsgi.process_group"],
         "application_group": environ["mod_wsgi.application_group"],
+        "group_of_module": mod_wsgi.application_group,
         "multithread": environ["wsgi.multithread"],
         "multiprocess": environ["wsgi.multiprocess"],
         "run_once": environ["wsgi.run_once"],

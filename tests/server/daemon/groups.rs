@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{act, group_of, two_users};
+use super::{act, edit, group_of, two_users};
 use crate::harness::{Request, Server, Site, until, wsgi_test};
 
 fn ask(server: &Server, host: &str, target: &str) -> Value {
@@ -79,6 +79,118 @@ wsgi_test!(two_applications_of_one_process_are_apart, groups, |site| {
     }
     let (one, two) = (server.get("/one").json(), server.get("/two").json());
     assert_eq!((&one["pid"], &two["calls"]), (&two["pid"], &json!(1)));
+});
+
+/// A virtual host `NAME.example` with a daemon process group of its own and these lines.
+fn host(site: Site, name: &str, lines: &str) -> Site {
+    site.conf(&format!(
+        "<VirtualHost *:${{PORT}}>\n  ServerName {name}.example\n  WSGIDaemonProcess {name}\n  {lines}\n</VirtualHost>"
+    ))
+}
+
+wsgi_test!(an_application_alone_in_its_group_has_the_main_interpreter, groups, |site| {
+    let site = site.files("process").file(
+        "apps/beside.wsgi",
+        "from pathlib import Path\nexec(Path(__file__).with_name('process').joinpath('app.wsgi').read_text())\n",
+    );
+    let site = host(site, "plain", "WSGIProcessGroup plain\nWSGIScriptAlias /x ${APPS}/process/app.wsgi");
+    let site = host(site, "option", "WSGIScriptAlias / ${APPS}/process/app.wsgi process-group=option");
+    let site = host(
+        site,
+        "section",
+        "WSGIScriptAlias / ${APPS}/process/app.wsgi\n<Directory ${APPS}>\nWSGIProcessGroup section\n</Directory>",
+    );
+    // The same site on another port, and a second one that has the name only.
+    let site = host(site, "twice", "WSGIProcessGroup twice\nWSGIScriptAlias /x ${APPS}/process/app.wsgi");
+    let site = site.conf("<VirtualHost 127.0.0.2:1>\n  ServerName twice.example\n  WSGIProcessGroup twice\n  WSGIScriptAlias /x ${APPS}/process/app.wsgi\n</VirtualHost>");
+    let site = host(
+        site,
+        "imported",
+        "WSGIImportScript ${APPS}/process/app.wsgi process-group=imported application-group=%{GLOBAL}\nWSGIProcessGroup imported\nWSGIScriptAlias /x ${APPS}/process/app.wsgi",
+    );
+    let site = host(
+        site,
+        "handler",
+        "WSGIProcessGroup handler\nWSGIScriptAlias /x ${APPS}/process/app.wsgi\nAlias /other ${APPS}/beside.wsgi\n<Location /other>\nOptions ExecCGI\nSetHandler wsgi-script\n</Location>",
+    );
+    let server = site.start();
+    let mounts =
+        [("plain", "/x"), ("option", ""), ("section", ""), ("twice", "/x"), ("imported", "/x"), ("handler", "/x")];
+    let check = |name: &str, mount: &str| {
+        let seen = ask(&server, &format!("{name}.example"), &format!("{mount}/"));
+        let group = json!(format!("{name}.example|{mount}"));
+        assert_eq!((&seen["process_group"], &seen["main_interpreter"]), (&json!(name), &json!(true)), "{name}");
+        assert_eq!((&seen["application_group"], &seen["group_of_module"]), (&group, &group), "{name}");
+        seen["pid"].clone()
+    };
+    let before = mounts.map(|(name, mount)| check(name, mount));
+    // One application, by whatever port its client calls it.
+    let seen = ask(&server, "plain.example:9", "/x");
+    assert_eq!((&seen["main_interpreter"], &seen["application_group"]), (&json!(true), &json!("plain.example:9|/x")));
+    // What comes by another way is another application.
+    let seen = ask(&server, "handler.example", "/other");
+    assert_eq!((&seen["process_group"], &seen["main_interpreter"]), (&json!("handler"), &json!(false)));
+    assert_eq!(seen["application_group"], "handler.example|/other");
+    // Successors have it there, too.
+    server.graceful();
+    for ((name, mount), before) in mounts.into_iter().zip(&before) {
+        until("a successor", || (check(name, mount) != *before).then_some(()));
+    }
+});
+
+wsgi_test!(an_application_that_is_not_alone_or_has_a_group_keeps_its_own_interpreter, groups, |site| {
+    let alias = "WSGIScriptAlias /x ${APPS}/process/app.wsgi";
+    let cases = [
+        ("resource", format!("WSGIProcessGroup resource\n{alias}\nWSGIApplicationGroup %{{RESOURCE}}")),
+        ("place", format!("WSGIProcessGroup place\n{alias}\n<Location /y>\nWSGIApplicationGroup y\n</Location>")),
+        ("option", format!("{alias} process-group=option application-group=%{{RESOURCE}}")),
+        ("two", format!("WSGIProcessGroup two\n{alias}\nWSGIScriptAlias /y ${{APPS}}/act/app.wsgi")),
+        ("mounts", format!("WSGIProcessGroup mounts\n{alias}\nWSGIScriptAlias /y ${{APPS}}/process/app.wsgi")),
+        ("match", "WSGIProcessGroup match\nWSGIScriptAliasMatch ^/x ${APPS}/process/app.wsgi".to_owned()),
+        ("folder", "WSGIProcessGroup folder\nWSGIScriptAlias /x ${APPS}/x".to_owned()),
+        ("slash", "WSGIProcessGroup slash\nWSGIScriptAlias /x/ ${APPS}/x/".to_owned()),
+        ("variable", format!("SetEnv G variable\n{alias} process-group=%{{ENV:G}}")),
+        ("imported", format!("WSGIProcessGroup imported\n{alias}\nWSGIImportScript ${{APPS}}/act/app.wsgi process-group=imported application-group=%{{GLOBAL}}")),
+        ("handled", "WSGIProcessGroup handled\nAlias /x ${APPS}/process/app.wsgi\n<Location /x>\nOptions ExecCGI\nSetHandler wsgi-script\n</Location>".to_owned()),
+    ];
+    let mut site = site.files("process").files("act");
+    let script = site.root.read("apps/process/app.wsgi");
+    site = site.file("apps/x/app.wsgi", script);
+    for (name, lines) in &cases {
+        site = host(site, name, lines);
+    }
+    // Two names are two application groups, whose applications C mod_wsgi keeps apart.
+    site = site.group("shared", "");
+    for name in ["one", "other"] {
+        site = site.conf(&format!("<VirtualHost *:${{PORT}}>\n  ServerName {name}.example\n  WSGIProcessGroup shared\n  {alias}\n</VirtualHost>"));
+    }
+    let server = site.start();
+    let hosts = cases.iter().map(|(name, _)| (*name, *name)).chain([("one", "shared"), ("other", "shared")]);
+    for (name, group) in hosts {
+        let path = if matches!(name, "folder" | "slash") { "/x/app.wsgi" } else { "/x" };
+        let seen = ask(&server, &format!("{name}.example"), path);
+        let expected = format!("{name}.example|{path}");
+        assert_eq!((&seen["process_group"], &seen["main_interpreter"]), (&json!(group), &json!(false)), "{name}");
+        assert_eq!(
+            (&seen["application_group"], &seen["group_of_module"]),
+            (&json!(expected), &json!(expected)),
+            "{name}"
+        );
+    }
+});
+
+wsgi_test!(a_group_that_is_no_longer_alone_gets_new_processes, groups, |site| {
+    let script = "import os, mod_wsgi\nwith open(os.path.join(os.path.dirname(__file__), '../../var/loads'), 'a') as file:\n    file.write('%d %s\\n' % (os.getpid(), mod_wsgi.application_group))\ndef application(environ, start_response):\n    start_response('200 OK', [])\n    return [b'%d' % os.getpid()]\n";
+    let site = site.file("apps/s/app.wsgi", script).files("act").group("shop", "");
+    let site = site.conf("WSGIProcessGroup shop\nWSGIScriptAlias /x ${APPS}/s/app.wsgi\n# more");
+    let server = site.start();
+    let old = server.get("/x").ok();
+    edit(&server, "# more", "WSGIScriptAlias /y ${APPS}/act/app.wsgi");
+    server.graceful();
+    let new = until("another process", || Some(server.get("/x").ok()).filter(|id| *id != old));
+    // The old one had it in the main interpreter; nobody is told to load it there.
+    let group = format!("localhost:{}|/x", server.port);
+    assert_eq!(server.root.read("var/loads"), format!("{old} localhost|/x\n{new} {group}\n"));
 });
 
 wsgi_test!(groups_that_may_not_be_used_are_a_500, groups, |site| {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use nix::sys::signal::Signal;
 
-use super::{act, held, pid, release, replaced};
+use super::{act, edit, held, pid, release, replaced};
 use crate::harness::process::{command_line, descendants_of, is_alive, program, send, wait_end};
 use crate::harness::{Mpm, Server, Setting, Site, until, wsgi_test};
 
@@ -66,13 +66,6 @@ wsgi_test!(a_graceful_restart_brings_new_code_everywhere, groups, |site| {
     until("the new code", || (server.get("/").ok() == "22").then_some(()));
     until("nothing but the new code", || (0..20).all(|_| server.get("/").ok() == "22").then_some(()));
 });
-
-/// Changes the configuration.
-fn edit(server: &Server, from: &str, to: &str) {
-    let text = server.root.read("conf/httpd.conf");
-    assert!(text.contains(from));
-    server.root.write("conf/httpd.conf", text.replace(from, to));
-}
 
 wsgi_test!(a_graceful_restart_brings_new_settings_groups_and_ends, groups, |site| {
     let site = site.group("shop", "lang=one").mount_with("/shop", "process", "process-group=shop");
