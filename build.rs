@@ -3,16 +3,32 @@
 //! Reads as steps. Whatever is missing ends the build with one sentence that names the package to install.
 //! Without the `module` feature there is nothing to find: the pure rooms build with a Rust compiler alone.
 
+use std::fs;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rustc-env=WSGI_LANGUAGE={:016x}", language());
     #[cfg(feature = "module")]
     if let Err(missing) = module::build() {
         println!("cargo::error={missing}");
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
+}
+
+/// What module and programs must have in common: a digest (FNV-1a) of the sources of all that passes between them.
+fn language() -> u64 {
+    let mut files = vec![PathBuf::from("src/config/daemon.rs")];
+    for room in ["src/wire", "src/board"] {
+        println!("cargo:rerun-if-changed={room}");
+        files.extend(fs::read_dir(room).into_iter().flatten().flatten().map(|entry| entry.path()));
+    }
+    println!("cargo:rerun-if-changed=src/config/daemon.rs");
+    files.sort();
+    let bytes = files.into_iter().filter_map(|file| fs::read(file).ok()).flatten();
+    bytes.fold(0xcbf2_9ce4_8422_2325, |digest, byte| (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(feature = "module")]

@@ -17,10 +17,12 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use crate::os::logpipe;
+use crate::wire::LANGUAGE;
 
 /// The whole program. Standard error is the main server's error log.
 #[must_use]
 pub fn main() -> ExitCode {
+    std::hint::black_box(LANGUAGE);
     match run::Supervisor::adopt().and_then(run::Supervisor::run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(cause) => {

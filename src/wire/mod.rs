@@ -30,3 +30,6 @@ pub use worker::{End, FromWorker, data_header, encode_head};
 
 /// The version of the frames; a peer of another version is refused at its HELLO. Raised with every change of the frames.
 pub const VERSION: u16 = 1;
+
+/// Stands in the bytes of the module and of each program: all must be of one build, and the module looks for it before it starts them.
+pub const LANGUAGE: &str = concat!("mod_wsgi-rs speaks ", env!("WSGI_LANGUAGE"), ".");

@@ -23,9 +23,12 @@ mod watch;
 
 use std::process::ExitCode;
 
+use crate::wire::LANGUAGE;
+
 /// The whole life of the process.
 #[must_use]
 pub fn main() -> ExitCode {
+    std::hint::black_box(LANGUAGE);
     match begin::begin() {
         Ok(Some(python)) => {
             python.live();

@@ -1,11 +1,13 @@
 //! The programs of daemon mode: beside the module's own file, or where httpd has its modules.
 
-use std::fs::{File, OpenOptions};
-use std::os::fd::OwnedFd;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
 
 use crate::apache::process;
+use crate::wire;
 
 /// Both, opened, so that a later upgrade can't mix versions.
 #[derive(Debug)]
@@ -49,7 +51,17 @@ fn find(homes: &[PathBuf], name: &str) -> Result<OwnedFd, String> {
         if let Ok(file) = OpenOptions::new().read(true).custom_flags(libc::O_PATH).open(&path)
             && is_program(&file)
         {
-            return Ok(file.into());
+            return match speaks(&file, wire::LANGUAGE.as_bytes()) {
+                Ok(true) => Ok(file.into()),
+                Ok(false) => Err(format!(
+                    "the program {}, which WSGIDaemonProcess needs, is of another build than mod_wsgi.so: install all of them anew",
+                    path.display()
+                )),
+                Err(cause) => Err(format!(
+                    "the program {}, which WSGIDaemonProcess needs, can't be read: {cause}",
+                    path.display()
+                )),
+            };
         }
     }
     let places: Vec<String> = homes.iter().map(|home| home.display().to_string()).collect();
@@ -61,4 +73,49 @@ fn find(homes: &[PathBuf], name: &str) -> Result<OwnedFd, String> {
 
 fn is_program(file: &File) -> bool {
     file.metadata().is_ok_and(|found| found.is_file() && found.mode() & 0o111 != 0)
+}
+
+/// Whether the program has these bytes somewhere. It is the opened file that is read, whatever its path names by now.
+fn speaks(program: &File, language: &[u8]) -> io::Result<bool> {
+    let bytes = fs::read(format!("/proc/self/fd/{}", program.as_raw_fd()))?;
+    let Some(first) = language.first() else { return Ok(true) };
+    let mut rest = bytes.as_slice();
+    while let Some(at) = rest.iter().position(|byte| byte == first) {
+        rest = rest.get(at..).unwrap_or_default();
+        if rest.starts_with(language) {
+            return Ok(true);
+        }
+        rest = rest.get(1..).unwrap_or_default();
+    }
+    Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_program_is_executable_of_this_build_and_the_first_that_is_there() {
+        let root = std::env::temp_dir().join(format!("wsgi-executables-{}", std::process::id()));
+        let homes = [root.join("one"), root.join("two")];
+        let put = |home: &PathBuf, text: &[u8], mode| {
+            fs::create_dir_all(home).unwrap();
+            fs::write(home.join("x"), text).unwrap();
+            fs::set_permissions(home.join("x"), fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let found = || find(&homes, "x").map(drop);
+        let lacking = found().unwrap_err();
+        assert!(homes.iter().all(|home| lacking.contains(home.to_str().unwrap())), "{lacking}");
+        let own = [b"\x7fELF mmod_wsgi", wire::LANGUAGE.as_bytes(), b"more"].concat();
+        put(&homes[0], &own, 0o644);
+        assert_eq!(found().unwrap_err(), lacking);
+        put(&homes[1], &own, 0o755);
+        assert_eq!(found(), Ok(()));
+        put(&homes[0], b"mod_wsgi-rs speaks otherwise", 0o755);
+        let other = found().unwrap_err();
+        assert!(other.contains("one/x") && other.contains("another build"), "{other}");
+        fs::remove_dir_all(root).unwrap();
+    }
 }

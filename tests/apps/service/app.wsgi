@@ -12,8 +12,9 @@ def note(name, text):
     os.rename(path + ".new", path)
 
 
-note("service", str(os.getpid()))
 try:
+    # From here on it may be told.
+    note("service", str(os.getpid()))
     while not os.path.exists(os.path.join(folder, "stop-service")):
         time.sleep(0.002)
     os.remove(os.path.join(folder, "stop-service"))

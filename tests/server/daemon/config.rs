@@ -109,3 +109,43 @@ wsgi_test!(a_test_of_the_configuration_opens_nothing, groups, |site| {
     assert!(passed, "{output}");
     assert_eq!(std::fs::read_dir(site.root.join("run")).unwrap().count(), 0);
 });
+
+wsgi_test!(programs_beside_the_module_must_be_of_its_build, groups, |site| {
+    let setting = site.setting;
+    let installed = |other: Option<&str>| {
+        let site = Site::new("programs", setting).unwrap();
+        let own = site.httpd.wsgi.parent().unwrap();
+        std::fs::create_dir(site.root.join("modules")).unwrap();
+        std::fs::copy(&site.httpd.wsgi, site.root.join("modules/mod_wsgi.so")).unwrap();
+        for name in ["mod_wsgi-supervisor", "mod_wsgi-worker"] {
+            let copy = site.root.join("modules").join(name);
+            std::fs::copy(own.join(name), &copy).unwrap();
+            if other == Some(name) {
+                let mut bytes = std::fs::read(&copy).unwrap();
+                let mark = b"mod_wsgi-rs speaks ";
+                for at in 0..bytes.len() - mark.len() {
+                    if bytes[at..].starts_with(mark) {
+                        bytes[at + mark.len()] ^= 1;
+                    }
+                }
+                std::fs::write(&copy, bytes).unwrap();
+            }
+        }
+        site.module("modules/mod_wsgi.so").group("shop", "").app("where").conf("WSGIProcessGroup shop")
+    };
+    for name in ["mod_wsgi-supervisor", "mod_wsgi-worker"] {
+        let site = installed(Some(name));
+        let place = site.root.join("modules").join(name).display().to_string();
+        let (passed, output) = site.test();
+        assert!(!passed && output.contains(&place) && output.contains("another build"), "{output}");
+        let said = site.try_start().err().unwrap();
+        assert!(said.contains(&place), "{said}");
+    }
+    assert_eq!(installed(None).start().get("/").status, 200);
+});
+
+wsgi_test!(users_and_groups_are_looked_up_by_a_test_of_the_configuration, groups, |site| {
+    for option in ["user=nobody-of-that-name", "group=no-group-of-that-name", "supplementary-groups=no-such-group"] {
+        refused(&site, &format!("WSGIDaemonProcess shop {option}"), &["shop", option.split_once('=').unwrap().1]);
+    }
+});

@@ -1,6 +1,7 @@
 //! How a daemon process is set up before the application sees it: identity, folders, environment, limits, Python.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::FileExt as _;
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -293,6 +294,33 @@ wsgi_test!(a_process_holds_no_descriptor_it_does_not_need, groups, |site| {
             ["socket:", "pipe:", "anon_inode:", "/memfd:", "/proc/"].iter().any(|start| link.starts_with(start));
         assert!(known || link == "/dev/null" || link == "/dev/urandom", "{link}");
     }
+});
+
+/// Whether a text is anywhere in the memory of a process.
+fn remembers(id: u32, text: &str) -> bool {
+    let maps = std::fs::read_to_string(format!("/proc/{id}/maps")).unwrap();
+    let memory = std::fs::File::open(format!("/proc/{id}/mem")).unwrap();
+    maps.lines().filter(|line| line.contains(" rw")).any(|line| {
+        let (from, to) = line.split_once(' ').unwrap().0.split_once('-').unwrap();
+        let [from, to] = [from, to].map(|number| u64::from_str_radix(number, 16).unwrap());
+        let mut bytes = vec![0; usize::try_from(to - from).unwrap()];
+        let read = memory.read_at(&mut bytes, from).unwrap_or(0);
+        String::from_utf8_lossy(&bytes[..read]).contains(text)
+    })
+}
+
+wsgi_test!(a_process_has_nothing_of_its_parents_memory, groups, |site| {
+    if !is_root() {
+        return;
+    }
+    // Such as the key of another site.
+    let server =
+        shop(site.conf("<Location /other>\nSetEnv OTHER_SITES_SECRET 4f1d-22aa\n</Location>"), "threads=1").start();
+    let seen = server.get("/").json();
+    let supervisor = u32::try_from(seen["parent"].as_u64().unwrap()).unwrap();
+    assert!(remembers(server.parent(), "4f1d-22aa"));
+    assert!(!remembers(id(&seen), "4f1d-22aa"));
+    assert!(!remembers(supervisor, "4f1d-22aa"));
 });
 
 /// The process ids that have answered.

@@ -209,8 +209,14 @@ wsgi_test!(groups_that_nobody_asks_are_there_and_gone_again, groups, |site| {
 });
 
 wsgi_test!(a_server_in_one_process_serves_groups, groups, |site| {
-    let server = act(site, "threads=2").unprivileged().single().start();
-    let first = pid(&server);
-    assert_ne!(first, server.parent());
-    assert_eq!(pid(&server), first);
+    let setting = site.setting;
+    for unprivileged in [true, false] {
+        let site = act(Site::new("single", setting).unwrap(), "threads=2").single();
+        let server = if unprivileged { site.unprivileged() } else { site }.start();
+        let first = pid(&server);
+        assert_ne!(first, server.parent());
+        assert_eq!(pid(&server), first);
+        let all = server.descendants();
+        server.stop(|_| all.into_iter().for_each(wait_end));
+    }
 });

@@ -30,6 +30,8 @@ pub(crate) struct Site {
     unprivileged: bool,
     single: bool,
     standalone: Option<&'static str>,
+    /// Where another copy of the module is, below the site's root.
+    module: Option<&'static str>,
 }
 
 impl Site {
@@ -49,6 +51,7 @@ impl Site {
             unprivileged: false,
             single: false,
             standalone: None,
+            module: None,
         })
     }
 
@@ -134,6 +137,12 @@ impl Site {
     /// Where the tests are run by root: starts httpd as the user that its children would be.
     pub(crate) fn unprivileged(mut self) -> Site {
         self.unprivileged = true;
+        self
+    }
+
+    /// Loads a copy of the module that is in the site.
+    pub(crate) fn module(mut self, path: &'static str) -> Site {
+        self.module = Some(path);
         self
     }
 
@@ -252,7 +261,8 @@ impl Site {
         text.push_str("<Directory />\n  AllowOverride None\n  Require all denied\n</Directory>\n");
         text.push_str("<Directory ${ROOT}/htdocs>\n  Require all granted\n</Directory>\n");
         text.push_str("<Directory ${APPS}>\n  Require all granted\n</Directory>\n");
-        writeln!(text, "LoadModule wsgi_module \"{}\"", self.httpd.wsgi.display()).unwrap();
+        let module = self.module.map_or_else(|| self.httpd.wsgi.clone(), |path| self.root.join(path));
+        writeln!(text, "LoadModule wsgi_module \"{}\"", module.display()).unwrap();
         text.push_str(&self.setting.lines(&self.daemon));
         text.push_str(&self.lines);
         self.root.write("conf/httpd.conf", text);
