@@ -1,5 +1,8 @@
 //! Every configuration in `conf-examples/` starts and serves what it says.
 
+use std::path::Path;
+use std::process::Command;
+
 use crate::frameworks::environment;
 use crate::harness::folder::copy;
 use crate::harness::httpd::tree;
@@ -92,4 +95,57 @@ wsgi_test!(rewrite_root_conf, embedded, |site| {
 wsgi_test!(debian_wsgi_conf, embedded, |site| {
     let site = site.conf("Include ${TREE}/conf-examples/debian/wsgi.conf").app("where");
     assert_eq!(site.start().get("/").status, 200);
+});
+
+/// The files below a folder, by their paths from there.
+fn files(folder: &Path, from: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut found: Vec<String> = entries
+        .flat_map(|entry| match entry.path() {
+            path if path.is_dir() => files(&path, from),
+            path => vec![path.strip_prefix(from).unwrap().to_str().unwrap().to_owned()],
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+wsgi_test!(make_install_puts_all_in_place_and_uninstall_takes_it_away, groups, |site| {
+    let target = site.httpd.wsgi.parent().and_then(Path::parent).unwrap().to_path_buf();
+    if site.httpd.wsgi != target.join("release/libmod_wsgi.so") {
+        return eprintln!("SKIPPED: the module was not built here, so make can't install it");
+    }
+    let package = site.root.join("package");
+    let make = |goal: &str| {
+        let mut command = Command::new("make");
+        command.arg("--no-print-directory").current_dir(tree()).arg(goal);
+        command.arg(format!("TARGET={}", target.display())).arg(format!("DESTDIR={}", package.display()));
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    make("install");
+    let all = files(&package, &package);
+    let one = |name: &str| {
+        let found: Vec<&String> = all.iter().filter(|path| path.ends_with(name)).collect();
+        assert_eq!(found.len(), 1, "{name} in {all:?}");
+        found[0].clone()
+    };
+    let (module, programs) = (one("/mod_wsgi.so"), ["/mod_wsgi-supervisor", "/mod_wsgi-worker"].map(one));
+    // Debian's `a2enmod` takes two more.
+    let settings: Vec<&String> = all.iter().filter(|path| *path != &module && !programs.contains(path)).collect();
+    if !settings.is_empty() {
+        let (conf, load) = (one("/mods-available/wsgi.conf"), one("/mods-available/wsgi.load"));
+        assert_eq!(settings, [&conf, &load]);
+        let line = std::fs::read_to_string(package.join(load)).unwrap();
+        assert_eq!(line, format!("LoadModule wsgi_module /{module}\n"));
+    }
+    let server =
+        site.module(&format!("package/{module}")).group("shop", "").conf("WSGIProcessGroup shop").app("where").start();
+    assert_eq!(server.get("/").status, 200);
+    server.stop(|_| {
+        make("install");
+        make("uninstall");
+        let left = files(&package, &package);
+        assert!(left.iter().all(|path| path.ends_with("/wsgi.conf")), "{left:?}");
+    });
 });

@@ -31,7 +31,7 @@ pub(crate) struct Site {
     single: bool,
     standalone: Option<&'static str>,
     /// Where another copy of the module is, below the site's root.
-    module: Option<&'static str>,
+    module: Option<String>,
 }
 
 impl Site {
@@ -141,8 +141,8 @@ impl Site {
     }
 
     /// Loads a copy of the module that is in the site.
-    pub(crate) fn module(mut self, path: &'static str) -> Site {
-        self.module = Some(path);
+    pub(crate) fn module(mut self, path: &str) -> Site {
+        self.module = Some(path.to_owned());
         self
     }
 
@@ -261,7 +261,7 @@ impl Site {
         text.push_str("<Directory />\n  AllowOverride None\n  Require all denied\n</Directory>\n");
         text.push_str("<Directory ${ROOT}/htdocs>\n  Require all granted\n</Directory>\n");
         text.push_str("<Directory ${APPS}>\n  Require all granted\n</Directory>\n");
-        let module = self.module.map_or_else(|| self.httpd.wsgi.clone(), |path| self.root.join(path));
+        let module = self.module.as_ref().map_or_else(|| self.httpd.wsgi.clone(), |path| self.root.join(path));
         writeln!(text, "LoadModule wsgi_module \"{}\"", module.display()).unwrap();
         text.push_str(&self.setting.lines(&self.daemon));
         text.push_str(&self.lines);
