@@ -54,6 +54,23 @@ fn an_answer_in_pieces_is_flushed_where_the_worker_pauses() {
 }
 
 #[test]
+fn a_worker_may_pause_for_the_flush_delay() {
+    let pieces = |listeners: &[UnixListener]| {
+        let mut peer = Peer::asked(&listeners[0]);
+        peer.say(&Answer::head("200 OK", &[]).data(b"one").0);
+        std::thread::sleep(Duration::from_millis(40));
+        peer.say(&Answer::default().data(b"two").end());
+    };
+    for (delay, flushed) in [(0, true), (60_000, false)] {
+        let delay = Some(Duration::from_millis(delay));
+        let (site, mut client) =
+            (Site::new(DaemonOptions { response_flush_delay: delay, ..DaemonOptions::default() }), Scripted::default());
+        assert_eq!(shown(&site.exchange(Body::None, &mut client, pieces)), "Done");
+        assert_eq!(client.got.iter().any(|line| line.starts_with("flush")), flushed, "{delay:?}: {:?}", client.got);
+    }
+}
+
+#[test]
 fn large_data_is_passed_on_as_it_comes_and_flushed_after_the_buffer_size() {
     let options = DaemonOptions { response_buffer_size: Some(65_536), ..DaemonOptions::default() };
     let (site, mut client) = (Site::new(options), Scripted::default());

@@ -29,6 +29,13 @@ fn thrice(id: u32) -> Value {
     json!([id, id, id])
 }
 
+/// The groups that the system lists for a user, this one among them.
+fn system_groups(user: &str, group: nix::unistd::Gid) -> Value {
+    let name = std::ffi::CString::new(user).unwrap();
+    let listed = nix::unistd::getgrouplist(&name, group).unwrap();
+    json!(listed.into_iter().map(nix::unistd::Gid::as_raw).collect::<BTreeSet<u32>>())
+}
+
 wsgi_test!(without_options_it_is_httpds_user, groups, |site| {
     if !is_root() {
         return;
@@ -39,6 +46,7 @@ wsgi_test!(without_options_it_is_httpds_user, groups, |site| {
     let seen = server.get("/").json();
     assert_eq!(seen["uids"], thrice(user.uid.as_raw()));
     assert_eq!(seen["gids"], thrice(user.gid.as_raw()));
+    assert_eq!(seen["groups"], system_groups(&name, user.gid), "none of root's");
     assert!(server.descendants().contains(&id(&seen)));
 });
 
@@ -59,6 +67,7 @@ wsgi_test!(user_and_group_are_by_name_or_number, groups, |site| {
         assert_eq!(seen["uids"], thrice(one.uid.as_raw()), "{options}");
         if group.is_some() {
             assert_eq!(seen["gids"], thrice(gid.as_raw()), "{options}");
+            assert_eq!(seen["groups"], system_groups(&one.name, gid), "{options}");
         }
         assert_eq!(seen["environ"]["HOME"], one.dir.to_str().unwrap(), "{options}");
         assert_eq!(seen["cwd"], one.dir.canonicalize().unwrap().to_str().unwrap(), "{options}");
@@ -271,6 +280,13 @@ wsgi_test!(limits_and_priority_are_set, groups, |site| {
     assert_eq!(seen["limits"]["DATA"], json!([900_000_000, 900_000_000]));
     assert_eq!(seen["limits"]["AS"], json!([4_000_000_000_u64, 4_000_000_000_u64]));
     assert_eq!(seen["priority"], 19);
+});
+
+wsgi_test!(a_priority_that_it_may_not_have_is_done_without, groups, |site| {
+    let own = facts(Site::new("priority", site.setting).unwrap(), "")["priority"].as_i64().unwrap();
+    let server = shop(site, &format!("cpu-priority={}", own - 1)).unprivileged().start();
+    assert_eq!(server.get("/").json()["priority"], own);
+    server.wait_log("WSGI0416");
 });
 
 wsgi_test!(threads_have_the_stack_asked_for, groups, |site| {
