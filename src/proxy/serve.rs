@@ -1,7 +1,7 @@
 //! Answers a request by a daemon process: which group, which process, and again elsewhere while nobody has begun with it.
 
 use super::child::Child;
-use super::client::{Client, Live};
+use super::client::{Client, Live, asked};
 use super::connection::Broken;
 use super::failure::Failure;
 use super::group::Group;
@@ -59,7 +59,7 @@ pub(crate) fn serve(request: &mut Request<'_>, visit: &Visit) -> Answer {
 fn failed(request: &Request<'_>, failure: &Failure) -> Answer {
     // Where httpd stops, nothing is wrong.
     let level = if matches!(failure, Failure::Stopping { .. }) { Level::Info } else { Level::Err };
-    request.log(level, format_args!("{failure}"));
+    request.log(level, format_args!("{failure} (request: {})", asked(request)));
     Answer::status(failure.status())
 }
 

@@ -289,6 +289,10 @@ impl Client for Scripted {
         self.got.push("cut".to_owned());
     }
 
+    fn asked(&self) -> String {
+        "GET \"/asked\"".to_owned()
+    }
+
     fn log(&mut self, _: Level, line: &str) {
         self.got.push(format!("log {}", line.split(':').next().unwrap()));
     }

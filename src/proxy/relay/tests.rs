@@ -164,6 +164,9 @@ fn without_a_head_the_client_gets_httpds_page() {
         (Answer::default().and(&FromWorker::End(End::Status(504))).0, "Status(504)"),
         (Answer::default().and(&FromWorker::End(End::Aborted)).0, "Status(500)"),
         (b"\xff junk that is no frame".to_vec(), "500 WSGI0148"),
+        ([&[19, 0, 0, 0][..], &[255; 4]].concat(), "500 WSGI0148"),
+        (Answer::head("200 OK", &[]).0[..9].to_vec(), "502 WSGI0146"),
+        (Answer::default().data(b"before the head").0, "500 WSGI0148"),
         (Answer::head("200 OK\r\nX: y", &[]).0, "500 WSGI0148"),
         (Answer::head("200 OK", &[("X", "a\nb")]).0, "500 WSGI0148"),
         (Answer::head("200 OK", &[("X", &"a".repeat(40_000))]).0, "500 WSGI0144"),
@@ -187,6 +190,10 @@ fn a_worker_that_is_silent_times_out_before_and_behind_the_head() {
     };
     assert_eq!(quiet(Vec::new()), ("504 WSGI0145".to_owned(), String::new()));
     assert_eq!(quiet(Answer::head("200 OK", &[]).0), ("Done".to_owned(), "WSGI0118".to_owned()));
+    // In mid-frame, too.
+    let answer = Answer::head("200 OK", &[]).data(b"half of this").0;
+    assert_eq!(quiet(answer[..9].to_vec()).0, "504 WSGI0145");
+    assert_eq!(quiet(answer[..answer.len() - 6].to_vec()), ("Done".to_owned(), "WSGI0118".to_owned()));
 }
 
 #[test]

@@ -24,8 +24,9 @@ wsgi_test!(a_worker_that_is_killed_costs_its_request_only, groups_every_mpm, |si
     let (mut connection, first) = held(&server, "/hold", "one");
     send(first, Signal::SIGKILL);
     assert_eq!(connection.response("GET").status, 502);
-    let line = server.wait_log("WSGI014");
-    assert!(line.message.contains("shop"), "{}", line.message);
+    let line = server.wait_log("WSGI0146");
+    assert!(line.message.contains("\"shop\" that had the request ended before it answered"), "{}", line.message);
+    assert!(line.message.ends_with("(request: GET \"/hold\")"), "{}", line.message);
     assert_ne!(pid(&server), first, "the very next request is answered");
     expect_end(&server, first);
 });
@@ -52,7 +53,8 @@ wsgi_test!(an_answer_that_a_crash_cuts_off_looks_cut_off, groups_every_mpm, |sit
     assert_eq!(response.text(), format!("{first} "));
     assert_ne!(pid(&server), first);
     expect_end(&server, first);
-    server.allow_log("shop");
+    let line = server.wait_log("WSGI0119").message;
+    assert!(line.contains("\"shop\"") && line.ends_with("(request: GET \"/begun\")"), "{line}");
 });
 
 wsgi_test!(a_crash_disturbs_no_other_process, groups, |site| {
