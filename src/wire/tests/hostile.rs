@@ -130,7 +130,7 @@ fn a_header_over_the_limit_is_named() {
     assert_eq!(read(b"200 OK", &long, b""), too_large(&"x".repeat(128), 8192));
 }
 
-const LONG: [u8; WHOLE_MOST + 1] = [b'x'; WHOLE_MOST + 1];
+static LONG: [u8; WHOLE_MOST + 1] = [b'x'; WHOLE_MOST + 1];
 
 #[test]
 fn what_the_other_side_would_refuse_is_not_written() {
