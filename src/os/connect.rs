@@ -15,10 +15,8 @@ use nix::sys::socket::{
     AddressFamily, ControlMessageOwned, MsgFlags, Shutdown, SockFlag, SockType, UnixAddr, connect, recvmsg, send,
     setsockopt, shutdown, socket, sockopt,
 };
-use nix::sys::time::TimeVal;
 
-/// Descriptors begin here where the process's limit allows: an application inside httpd's child may call select(), which knows 1024.
-const FIRST_DESCRIPTOR: i32 = 512;
+use super::stream::{moved_up, set_limit};
 
 /// Descriptors taken with one read; the kernel ends a read behind the first message that has any.
 const MOST_DESCRIPTORS: usize = 4;
@@ -72,12 +70,7 @@ impl Stream {
         if self.limit == Some(limit) {
             return Ok(());
         }
-        let time = TimeVal::new(
-            i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
-            i64::from(i32::try_from(limit.subsec_micros()).unwrap_or(0)),
-        );
-        setsockopt(&*self.socket, sockopt::ReceiveTimeout, &time)?;
-        setsockopt(&*self.socket, sockopt::SendTimeout, &time)?;
+        set_limit(&*self.socket, limit)?;
         self.limit = Some(limit);
         Ok(())
     }
@@ -171,17 +164,6 @@ impl Closer {
     }
 }
 
-/// The same socket at a descriptor above those that select() knows; as it was where the limit of descriptors is too low.
-fn moved_up(socket: OwnedFd) -> OwnedFd {
-    if socket.as_raw_fd() >= FIRST_DESCRIPTOR {
-        return socket;
-    }
-    match fcntl(&socket, FcntlArg::F_DUPFD_CLOEXEC(FIRST_DESCRIPTOR)) {
-        Ok(moved) => own(moved),
-        Err(_) => socket,
-    }
-}
-
 fn own(descriptor: std::os::fd::RawFd) -> OwnedFd {
     use std::os::fd::FromRawFd as _;
     // SAFETY: just made by the kernel for this process, and nobody else knows it.
@@ -195,6 +177,7 @@ mod tests {
     use std::os::unix::net::{UnixListener, UnixStream};
     use std::time::Instant;
 
+    use super::super::stream::FIRST_DESCRIPTOR;
     use super::*;
 
     fn pair() -> (Stream, UnixStream) {

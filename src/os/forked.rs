@@ -17,46 +17,45 @@ static NULL: AtomicI32 = AtomicI32::new(-1);
 
 /// A descriptor that processes forked by applications don't get.
 #[derive(Debug)]
-pub struct Ours(Option<OwnedFd>);
+pub struct Ours {
+    // Goes first: its number is soon another's.
+    _withheld: Withheld,
+    descriptor: OwnedFd,
+}
 
 impl Ours {
     #[must_use]
     pub fn new(descriptor: OwnedFd) -> Ours {
-        mark(descriptor.as_raw_fd(), true);
-        Ours(Some(descriptor))
+        Ours { _withheld: Withheld::new(descriptor.as_fd()), descriptor }
     }
 }
 
 impl AsFd for Ours {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_ref().map_or_else(|| unreachable!("taken by drop only"), OwnedFd::as_fd)
+        self.descriptor.as_fd()
     }
 }
 
-impl Drop for Ours {
+/// The same for a descriptor that somebody else owns: to be dropped before that is closed.
+#[derive(Debug)]
+pub(super) struct Withheld(RawFd);
+
+impl Withheld {
+    pub(super) fn new(descriptor: BorrowedFd<'_>) -> Withheld {
+        withhold(descriptor);
+        Withheld(descriptor.as_raw_fd())
+    }
+}
+
+impl Drop for Withheld {
     fn drop(&mut self) {
-        if let Some(descriptor) = self.0.take() {
-            // Before the number is free for others.
-            mark(descriptor.as_raw_fd(), false);
-        }
+        mark(self.0, false);
     }
 }
 
-/// The channel that this process was started with, as descriptor 3 (`spawn`); programs that it starts don't get it. Called once, before
-/// the process opens anything.
-///
-/// # Errors
-/// There is none: the process was started by somebody else.
-pub fn control_channel() -> io::Result<OwnedFd> {
-    use std::os::fd::FromRawFd as _;
-    const CONTROL: RawFd = 3;
-    // SAFETY: asks for the flags of a number that may be none.
-    if unsafe { libc::fcntl(CONTROL, libc::F_SETFD, libc::FD_CLOEXEC) } < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    mark(CONTROL, true);
-    // SAFETY: open, as just seen; who starts the process gives it away, and callers take it once.
-    Ok(unsafe { OwnedFd::from_raw_fd(CONTROL) })
+/// The same for a descriptor that stays open as long as the process.
+pub fn withhold(descriptor: BorrowedFd<'_>) {
+    mark(descriptor.as_raw_fd(), true);
 }
 
 fn mark(number: RawFd, ours: bool) {

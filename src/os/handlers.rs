@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
+use super::forked::withhold;
+
 static PIPE: AtomicI32 = AtomicI32::new(-1);
 static PROCESS: AtomicI32 = AtomicI32::new(-1);
 /// What else is called when TERM comes; a function pointer, 0 is none.
@@ -30,6 +32,7 @@ pub fn install(wanted: &[Signal]) -> io::Result<Arrivals> {
     for end in [reader.as_fd(), writer.as_fd()] {
         let flags = OFlag::from_bits_retain(fcntl(end, FcntlArg::F_GETFL)?);
         fcntl(end, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+        withhold(end);
     }
     PIPE.store(writer.into_raw_fd(), Ordering::SeqCst);
     PROCESS.store(nix::unistd::getpid().as_raw(), Ordering::SeqCst);

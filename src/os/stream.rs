@@ -17,7 +17,7 @@ use nix::sys::time::TimeVal;
 use super::forked::Ours;
 
 /// Descriptors below are left to applications: `select()` knows 1024, and a process may have no more than that in all.
-const FIRST_DESCRIPTOR: RawFd = 512;
+pub(super) const FIRST_DESCRIPTOR: RawFd = 512;
 
 /// Parts that the kernel takes at once (`UIO_MAXIOV`).
 const MOST_PARTS: usize = 1024;
@@ -84,11 +84,7 @@ impl Stream {
     /// # Errors
     /// The system's.
     pub fn limit(&self, limit: Duration) -> io::Result<()> {
-        let seconds = i64::try_from(limit.as_secs()).unwrap_or(i64::MAX);
-        let time = TimeVal::new(seconds, i64::from(i32::try_from(limit.subsec_micros()).unwrap_or(0)));
-        setsockopt(&self.0, sockopt::ReceiveTimeout, &time)?;
-        setsockopt(&self.0, sockopt::SendTimeout, &time)?;
-        Ok(())
+        set_limit(&self.0, limit)
     }
 
     /// Reads what is there, or waits for the first of it; 0 is the end.
@@ -156,8 +152,17 @@ impl AsFd for Stream {
     }
 }
 
+/// The longest that one read or write on this socket may wait; zero is no limit.
+pub(super) fn set_limit(socket: &impl AsFd, limit: Duration) -> io::Result<()> {
+    let seconds = i64::try_from(limit.as_secs()).unwrap_or(i64::MAX);
+    let time = TimeVal::new(seconds, i64::from(i32::try_from(limit.subsec_micros()).unwrap_or(0)));
+    setsockopt(socket, sockopt::ReceiveTimeout, &time)?;
+    setsockopt(socket, sockopt::SendTimeout, &time)?;
+    Ok(())
+}
+
 /// The same socket at a higher number; where it was if the limit of descriptors is too low for that.
-fn moved_up(socket: OwnedFd) -> OwnedFd {
+pub(super) fn moved_up(socket: OwnedFd) -> OwnedFd {
     if socket.as_raw_fd() >= FIRST_DESCRIPTOR {
         return socket;
     }

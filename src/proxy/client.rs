@@ -4,7 +4,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 
 use crate::apache::{self, ClientTimeout, Level as LogLevel, Request};
 use crate::front::{put_head, read_body};
-use crate::wsgi::{Gone, Head, InputError};
+use crate::wsgi::{Gone, Head, InputError, Quoted};
 
 /// What follows the bytes of one [`Client::send`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,9 @@ pub(super) trait Client {
 
     /// A record for the request's log.
     fn log(&mut self, level: LogLevel, line: &str);
+
+    /// What was asked for, as lines about failures name it.
+    fn asked(&self) -> String;
 }
 
 /// A live request; on the MPM's thread that has it.
@@ -71,6 +74,11 @@ impl<'a, 'r> Live<'a, 'r> {
         let timeout = timeout.and_then(|limit| request.limit_client_timeout(limit));
         Live { request, sendfile, timeout }
     }
+}
+
+/// Method and path: the query may hold secrets.
+pub(super) fn asked(request: &Request<'_>) -> String {
+    format!("{} {}", String::from_utf8_lossy(request.method()), Quoted(request.uri()))
 }
 
 impl Drop for Live<'_, '_> {
@@ -126,5 +134,9 @@ impl Client for Live<'_, '_> {
 
     fn log(&mut self, level: LogLevel, line: &str) {
         self.request.log(level, format_args!("{line}"));
+    }
+
+    fn asked(&self) -> String {
+        asked(self.request)
     }
 }

@@ -254,7 +254,9 @@ impl Relay<'_, '_> {
                 InputError::ClientGone | InputError::TooLarge => Level::Info,
                 InputError::Timeout | InputError::Failed(_) => Level::Err,
             };
-            self.client.log(level, &format!("WSGI0126: {error}"));
+            let (group, asked) = (Quoted(self.rules.group), self.client.asked());
+            let line = format!("WSGI0126: {error} (daemon process group {group}, request: {asked})");
+            self.client.log(level, &line);
             self.body = Some(error);
         }
         match self.connection.send(&frame) {
@@ -331,7 +333,8 @@ impl Relay<'_, '_> {
             // That is why; nobody needs to look for a cause.
             self.client.log(Level::Info, &format!("WSGI0363: httpd is stopping, a response of {group} is cut off"));
         } else {
-            self.client.log(Level::Err, &line);
+            let asked = self.client.asked();
+            self.client.log(Level::Err, &format!("{line} (request: {asked})"));
         }
         // The application has sent this much. The client being gone is as good.
         let _: Result<(), Gone> = self.flush();

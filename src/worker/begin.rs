@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
 use std::sync::mpsc;
@@ -27,10 +27,11 @@ pub(super) struct Unfit;
 /// All of it. Python's main thread comes back, to live on; nothing where nobody wants a worker.
 pub(super) fn begin() -> Result<Option<MainThread>, Unfit> {
     log::catch_panics();
-    let Ok(channel) = forked::control_channel().map(Channel::from_fd) else {
+    let Ok(channel) = Channel::inherited() else {
         log::line(Level::Error, b"WSGI0412: mod_wsgi-worker is started by mod_wsgi-supervisor only");
         return Err(Unfit);
     };
+    forked::withhold(channel.as_fd());
     let (group, preload, listener) = match settings(&channel) {
         Ok(Some(said)) => said,
         Ok(None) => return Ok(None),

@@ -8,15 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::process::Process;
 use crate::os::epoll::Epoll;
-use crate::os::forked::Ours;
 use crate::os::stream::Stream;
 use crate::wire::{FrameError, FromChild, FromWorker, Reader, Request};
 
 /// The connections of a worker whose children have shown the secret.
 pub(super) struct Connections {
     ready: Epoll,
-    /// Keeps the set's descriptor from processes that applications fork.
-    _ours: Ours,
     open: Mutex<HashMap<u64, Arc<Connection>>>,
     next: AtomicU64,
 }
@@ -52,8 +49,7 @@ pub(super) enum Next<'o> {
 impl Connections {
     pub(super) fn new() -> io::Result<Connections> {
         let ready = Epoll::new()?;
-        let ours = Ours::new(ready.as_fd().try_clone_to_owned()?);
-        Ok(Connections { ready, _ours: ours, open: Mutex::default(), next: AtomicU64::new(1) })
+        Ok(Connections { ready, open: Mutex::default(), next: AtomicU64::new(1) })
     }
 
     /// Waits for requests on this connection from now on.

@@ -141,6 +141,15 @@ wsgi_test!(flask_reports_its_crash_to_the_log, |site| {
 });
 
 wsgi_test!(werkzeugs_debugger_evaluates_in_a_frame, every_mpm, |site| {
+    debugger(site);
+});
+
+// Where `wsgi.multiprocess` is false.
+wsgi_test!(werkzeugs_debugger_evaluates_in_a_group_of_one_process, groups_every_mpm, |site| {
+    debugger(site.group("shop", "").conf("WSGIProcessGroup shop"));
+});
+
+fn debugger(site: Site) {
     framework(&site, "flask_shop");
     let home = environment(&site);
     let site = site.conf(&format!("WSGIPythonHome {}", home.display())).children(1);
@@ -156,7 +165,7 @@ wsgi_test!(werkzeugs_debugger_evaluates_in_a_frame, every_mpm, |site| {
     let (status, answer) = Browser::new(&server).get(&target);
     assert_eq!(status, 200);
     assert!(answer.contains("42"), "{answer}");
-});
+}
 
 wsgi_test!(django_serves_pages_and_its_admin, every_mpm, |site| {
     let server = django(site, "");

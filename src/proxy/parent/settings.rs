@@ -13,12 +13,12 @@ use crate::front::{VERSION, seen_from};
 use crate::proxy::group::Home;
 use crate::proxy::owner::Owner;
 use crate::wire;
-use crate::wire::control::{GroupSettings, PythonSettings};
+use crate::wire::control::{GroupSettings, LogSettings, PythonSettings};
 use crate::wsgi::{Quoted, group_script_name, resource_of};
 
 /// A group as configured, before it has sockets.
 pub(super) struct Wanted<'s> {
-    /// Without secret and sockets.
+    /// Without secret, sockets and log.
     pub(super) settings: GroupSettings,
     pub(super) server: Server<'s>,
     pub(super) home: Home,
@@ -71,6 +71,7 @@ fn one<'s>(
         alone,
         sockets: Vec::new(),
         log_level: host.log_level(),
+        log: LogSettings::default(),
     };
     settings.key = key(&settings, socket_owner)?;
     let home = Home {

@@ -165,7 +165,7 @@ fn an_answer_that_ends_early_is_cut_off() {
     let head = || Answer::head("200 OK", &[]).data(b"half");
     let mut client = Scripted::default();
     assert_eq!(answered(&mut client, &head().and(&FromWorker::End(End::Aborted)).0), "Done");
-    assert_eq!(client.got.last().unwrap(), "cut");
+    assert_eq!(client.got, ["head 200 0", "flush half", "cut"]);
     let mut client = Scripted::default();
     assert_eq!(answered(&mut client, &head().0), "Done");
     assert_eq!((client.logged(), client.got.last().unwrap().as_str()), (vec!["WSGI0119"], "cut"));
@@ -181,6 +181,9 @@ fn without_a_head_the_client_gets_httpds_page() {
         (Answer::default().and(&FromWorker::End(End::Status(504))).0, "Status(504)"),
         (Answer::default().and(&FromWorker::End(End::Aborted)).0, "Status(500)"),
         (b"\xff junk that is no frame".to_vec(), "500 WSGI0148"),
+        ([&[19, 0, 0, 0][..], &[255; 4]].concat(), "500 WSGI0148"),
+        (Answer::head("200 OK", &[]).0[..9].to_vec(), "502 WSGI0146"),
+        (Answer::default().data(b"before the head").0, "500 WSGI0148"),
         (Answer::head("200 OK\r\nX: y", &[]).0, "500 WSGI0148"),
         (Answer::head("200 OK", &[("X", "a\nb")]).0, "500 WSGI0148"),
         (Answer::head("200 OK", &[("X", &"a".repeat(40_000))]).0, "500 WSGI0144"),
@@ -204,6 +207,10 @@ fn a_worker_that_is_silent_times_out_before_and_behind_the_head() {
     };
     assert_eq!(quiet(Vec::new()), ("504 WSGI0145".to_owned(), String::new()));
     assert_eq!(quiet(Answer::head("200 OK", &[]).0), ("Done".to_owned(), "WSGI0118".to_owned()));
+    // In mid-frame, too.
+    let answer = Answer::head("200 OK", &[]).data(b"half of this").0;
+    assert_eq!(quiet(answer[..9].to_vec()).0, "504 WSGI0145");
+    assert_eq!(quiet(answer[..answer.len() - 6].to_vec()), ("Done".to_owned(), "WSGI0118".to_owned()));
 }
 
 #[test]
@@ -305,6 +312,30 @@ fn what_is_refused_or_unread_goes_elsewhere() {
     });
     assert_eq!(shown(&outcome), "Done");
     assert_eq!(client.got, ["log x", "head 200 2", "end hello"]);
+}
+
+#[test]
+fn a_body_that_came_with_the_head_goes_along_to_each_process_that_is_tried() {
+    let (site, mut client) = (site(), Scripted::default());
+    let whole = |peer: &mut Peer| {
+        let is_whole = |frame: FromChild<'_>| match frame {
+            FromChild::Request(request) => request.body == Body::Whole(b"a=b"),
+            _ => false,
+        };
+        assert!(peer.hear(is_whole));
+    };
+    let outcome = site.exchange(Body::Whole(b"a=b"), &mut client, |listeners| {
+        let mut first = Peer::accept(&listeners[0]);
+        whole(&mut first);
+        first.say(&Answer::default().and(&FromWorker::Refused).0);
+        let mut second = Peer::accept(&listeners[0]);
+        whole(&mut second);
+        second.say(&hello());
+    });
+    assert_eq!(
+        (shown(&outcome), client.got.as_slice()),
+        ("Done".to_owned(), &["head 200 2", "end hello"].map(String::from)[..])
+    );
 }
 
 #[test]

@@ -11,18 +11,21 @@ def frame(kind, payload, flags=0, length=None):
     return struct.pack("<BBHI", kind, flags, 0, len(payload) if length is None else length) + payload
 
 
+# Of the frames: wire::VERSION.
+VERSION = 2
+
 CASES = {
     "silence": b"",
     "one byte": b"\x01",
     "junk": os.urandom(65536),
     "HTTP": b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
-    "wrong secret": frame(1, struct.pack("<H", 1) + b"\0" * 32),
-    "wrong secret and a request": frame(1, struct.pack("<H", 1) + b"\0" * 32) + frame(2, b"\0" * 200),
+    "wrong secret": frame(1, struct.pack("<H", VERSION) + b"\0" * 32),
+    "wrong secret and a request": frame(1, struct.pack("<H", VERSION) + b"\0" * 32) + frame(2, b"\0" * 200),
     "other version": frame(1, struct.pack("<H", 65535) + b"\0" * 32),
-    "half a greeting": frame(1, struct.pack("<H", 1) + b"\0" * 32)[:20],
+    "half a greeting": frame(1, struct.pack("<H", VERSION) + b"\0" * 32)[:20],
     "request first": frame(2, b"\0" * 200),
     "unknown kind": frame(99, b""),
-    "unknown flags": frame(1, struct.pack("<H", 1) + b"\0" * 32, flags=255),
+    "unknown flags": frame(1, struct.pack("<H", VERSION) + b"\0" * 32, flags=255),
     "huge length": frame(1, b"", length=0xFFFFFFFF),
 }
 

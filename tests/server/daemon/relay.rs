@@ -15,8 +15,8 @@ wsgi_test!(an_answer_that_does_not_come_is_a_504, groups, |site| {
     let server = act(site, "threads=2 socket-timeout=1").start();
     let (mut connection, first) = held(&server, "/hold", "one");
     assert_eq!(connection.response("GET").status, 504);
-    let line = server.wait_log("WSGI0145");
-    assert!(line.message.contains("shop"), "{}", line.message);
+    let line = server.wait_log("WSGI0145").message;
+    assert!(line.contains("\"shop\"") && line.ends_with("(request: GET \"/hold\")"), "{line}");
     assert_eq!(pid(&server), first, "the process is none the worse");
     release(&server, "one");
 });
@@ -43,8 +43,8 @@ wsgi_test!(a_request_that_waits_too_long_for_a_thread_is_a_504, groups, |site| {
     let (mut first, _) = held(&server, "/hold", "one");
     // The first is still held when the second is given up.
     assert_eq!(server.get("/hold?two").status, 504);
-    let line = server.wait_log("WSGI0084");
-    assert!(line.message.contains("shop"), "{}", line.message);
+    let line = server.wait_log("WSGI0084").message;
+    assert!(line.contains("\"shop\"") && line.ends_with("(request: GET \"/hold\")"), "{line}");
     release(&server, "one");
     first.response("GET").ok();
     pid(&server);
@@ -92,6 +92,58 @@ wsgi_test!(a_header_that_is_too_long_is_a_500, groups, |site| {
         assert!(line.message.contains("shop"), "{}", line.message);
         assert_eq!(server.get("/pid").status, 200);
     }
+});
+
+/// Sends `one` and `two`, a moment apart, then is held; then ends.
+const PIECES: &str = "import os, time
+def application(environ, start_response):
+    var = environ['demo.var']
+    def pieces():
+        yield b'one'
+        time.sleep(0.05)
+        yield b'two'
+        while not os.path.exists(var + '/go'):
+            time.sleep(0.002)
+    start_response('200 OK', [])
+    return pieces()
+";
+
+wsgi_test!(pieces_wait_for_more_as_long_as_the_flush_delay, groups, |site| {
+    let setting = site.setting;
+    for (options, chunks) in [
+        ("response-flush-delay=0", "3\r\none\r\n3\r\ntwo\r\n"),
+        ("", "3\r\none\r\n3\r\ntwo\r\n"),
+        ("response-flush-delay=1000", "6\r\nonetwo\r\n"),
+    ] {
+        let site = Site::new("pieces", setting).unwrap().file("apps/s/app.wsgi", PIECES).group("shop", options);
+        let site = site.conf("WSGIProcessGroup shop\nSetEnv demo.var ${ROOT}/var");
+        let server = site.conf("WSGIScriptAlias / ${APPS}/s/app.wsgi").start();
+        let mut connection = server.connect();
+        connection.send_head(&Request::get("/"));
+        // The application is held until all of it has come.
+        let seen = until("both pieces", || {
+            let text = connection.gathered();
+            text.contains("two").then_some(text)
+        });
+        assert_eq!(seen.split_once("\r\n\r\n").unwrap().1, chunks, "{options}");
+        server.root.write("var/go", "");
+        assert!(connection.rest().ends_with("0\r\n\r\n"), "{options}");
+    }
+});
+
+wsgi_test!(much_of_a_response_is_sent_after_the_buffer_size, groups, |site| {
+    let script = PIECES.replace("b'one'", "b'1' * 50000").replace("b'two'", "b'2' * 50000 + b'two'");
+    let options = "response-flush-delay=60000 response-buffer-size=65536";
+    let site = site.file("apps/s/app.wsgi", script).group("shop", options);
+    let site = site.conf("WSGIProcessGroup shop\nSetEnv demo.var ${ROOT}/var");
+    // Else httpd itself writes out what is more than this.
+    let site = site.conf("FlushMaxThreshold 10000000\nWSGIScriptAlias / ${APPS}/s/app.wsgi");
+    let server = site.start();
+    let mut connection = server.connect();
+    connection.send_head(&Request::get("/"));
+    until("all of it, before the delay is over", || connection.gathered().contains("two").then_some(()));
+    server.root.write("var/go", "");
+    assert!(connection.rest().ends_with("0\r\n\r\n"));
 });
 
 wsgi_test!(a_client_that_does_not_read_is_given_up, groups, |site| {

@@ -97,6 +97,26 @@ wsgi_test!(requests_in_flight_survive_a_graceful_restart, groups_every_mpm, |sit
     wait_end(first);
 });
 
+wsgi_test!(an_old_child_keeps_the_sockets_of_a_group_whose_settings_change, groups_every_mpm, |site| {
+    let site = site.group("shop", "lang=one").conf("WSGIProcessGroup shop").app("process").children(4);
+    let server = site.start();
+    let old = u32::try_from(server.get("/").json()["pid"].as_u64().unwrap()).unwrap();
+    // Half a head: the child that has it reads on after the restart.
+    let mut waiting = server.connect();
+    assert!(waiting.send("GET / HTTP/1.1\r\nHost: local"));
+    until("a thread of httpd to have it", || {
+        // The next connections are answered, so this one was accepted before.
+        (0..8).all(|_| server.get("/").status == 200).then_some(())
+    });
+    edit(&server, "lang=one", "lang=two");
+    server.graceful();
+    assert!(waiting.send("host\r\nConnection: close\r\n\r\n"));
+    let seen = waiting.response("GET").json();
+    assert!(["one", "two"].contains(&seen["environ"]["LANG"].as_str().unwrap()), "{seen}");
+    until("the new settings", || (server.get("/").json()["environ"]["LANG"] == "two").then_some(()));
+    wait_end(old);
+});
+
 wsgi_test!(a_hard_restart_starts_afresh, groups_every_mpm, |site| {
     let server = act(site, "processes=2 threads=2").start();
     for _ in 0..3 {

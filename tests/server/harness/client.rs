@@ -273,6 +273,12 @@ impl Connection {
         &self.unread
     }
 
+    /// Everything that came up to now, framing and all; waits for something first.
+    pub(crate) fn gathered(&mut self) -> String {
+        self.more();
+        String::from_utf8_lossy(&self.unread).into_owned()
+    }
+
     /// Everything to the end of the connection, framing and all.
     pub(crate) fn rest(&mut self) -> String {
         self.read_to_end();

@@ -32,6 +32,7 @@ pub(crate) struct Site {
     standalone: Option<&'static str>,
     /// Where another copy of the module is, below the site's root.
     module: Option<String>,
+    within: Vec<String>,
 }
 
 impl Site {
@@ -52,6 +53,7 @@ impl Site {
             single: false,
             standalone: None,
             module: None,
+            within: Vec::new(),
         })
     }
 
@@ -152,6 +154,12 @@ impl Site {
         self
     }
 
+    /// Starts httpd through another program, which gets httpd's command line behind these words and must become it.
+    pub(crate) fn within(mut self, words: &[&str]) -> Site {
+        self.within = words.iter().map(|word| (*word).to_owned()).collect();
+        self
+    }
+
     /// Uses a complete configuration of `conf-examples/` instead of the harness's own; `${APP}` is the demo.
     pub(crate) fn standalone(mut self, name: &'static str) -> Site {
         self.standalone = Some(name);
@@ -207,7 +215,14 @@ impl Site {
     }
 
     fn command(&self, port: u16) -> Command {
-        let mut command = Command::new(&self.httpd.program);
+        let mut command = match self.within.split_first() {
+            None => Command::new(&self.httpd.program),
+            Some((program, words)) => {
+                let mut command = Command::new(program);
+                command.args(words).arg(&self.httpd.program);
+                command
+            }
+        };
         command.arg("-d").arg(self.root.path());
         match self.standalone {
             None => command.args(["-f", "conf/httpd.conf"]),
