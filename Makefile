@@ -66,7 +66,7 @@ soak: build env
 
 # Requests per second and processor time per request, beside C mod_wsgi and a plain C handler.
 bench: build
-	$(PYTHON) tests/bench/run.py --module $(MODULE)
+	$(PYTHON) tests/bench/run.py --module $(MODULE) $(ARGS)
 
 # Flask, Django and the rest for the framework tests.
 env: $(ENVIRONMENT)/installed
