@@ -1,13 +1,15 @@
 /* Plain C handlers: what httpd alone can do with the same work, the ceiling of any module.
  *
  * Built by run.py (apxs -c), never installed. Each is a handler: SetHandler c-hello, c-body (1 MiB at once), c-pieces (100
- * pieces of 10 KiB, each flushed), c-upload (reads the body in pieces of 64 KiB, answers its length).
+ * pieces of 10 KiB, each flushed), c-upload (reads the body in pieces of 64 KiB, answers its length),
+ * c-mark (hello, with a call of getpgid for instructions.py).
  */
 #include "httpd.h"
 #include "http_config.h"
 #include "http_protocol.h"
 
 #include <string.h>
+#include <unistd.h>
 
 static const char hello[] = "Hello World!\n";
 static char big[1 << 20];
@@ -51,6 +53,10 @@ static int handler(request_rec *r)
         return DECLINED;
     if (strcmp(r->handler, "c-hello") == 0)
         return answer(r, hello, sizeof(hello) - 1);
+    if (strcmp(r->handler, "c-mark") == 0) {
+        getpgid(0);
+        return answer(r, hello, sizeof(hello) - 1);
+    }
     if (strcmp(r->handler, "c-body") == 0)
         return answer(r, big, sizeof(big));
     if (strcmp(r->handler, "c-pieces") == 0)
