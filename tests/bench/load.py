@@ -27,6 +27,15 @@ class Wrk:
         return json.loads(text.strip().splitlines()[-1])
 
 
+def warm_up(server, work):
+    """A second of the row's load; then until what its clients left unanswered is done, which no round shall pay for."""
+    Wrk(server.url, 1, work.clients, post=work.post, headers=work.headers).result()
+    deadline, last = time.monotonic() + 5, -1
+    while (now := server.processor_seconds()) != last and time.monotonic() < deadline:
+        last = now
+        time.sleep(0.05)
+
+
 def measure(server, seconds, clients, **options):
     """One round: what the clients saw, and what the server's processes cost meanwhile."""
     before = server.processor_seconds()

@@ -142,7 +142,7 @@ def rounds(row, number, setting, options):
             running[key] = servers.Server(setting, servers.CONTENDERS[key], folder(key), row, row.shape)
         for _ in range(options.rounds):
             for key, server in running.items():
-                load.Wrk(server.url, 1, row.clients, post=row.post, headers=row.headers).result()
+                load.warm_up(server, row)
                 results[key].append(row.measure(server, options.seconds))
     finally:
         for server in running.values():
