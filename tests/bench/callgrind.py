@@ -52,7 +52,7 @@ def read(path):
             elif key == "ob":
                 thing = value
             elif key == "fn":
-                function, file = value, file
+                function = value
             elif key in ("fl", "fi", "fe"):
                 file = value
             elif key == "calls":
