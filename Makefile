@@ -11,7 +11,7 @@ ENVIRONMENT := .env/tests
 # Server tests mostly wait for an httpd: two per processor.
 THREADS ?= $(shell expr 2 \* $$(nproc))
 
-.PHONY: build run test lint advisories install uninstall soak bench env packages clean
+.PHONY: build run test lint advisories install uninstall soak bench bench-scaling instructions env packages clean
 
 build: packages
 	$(CARGO) build --release
@@ -25,6 +25,8 @@ test: build env
 	REQUIRE_HTTPD=1 MOD_WSGI_SO=$(abspath $(MODULE)) MOD_WSGI_WORKER=$(abspath $(dir $(MODULE))mod_wsgi-worker) \
 	    RUST_TEST_THREADS=$(THREADS) $(CARGO) test --no-default-features
 	$(CARGO) test --lib
+	.ci/packages valgrind
+	$(PYTHON) tests/bench/instructions.py --module $(MODULE) --check
 
 lint: packages
 	$(CARGO) fmt --check
@@ -64,9 +66,21 @@ uninstall:
 soak: build env
 	SOAK=1 REQUIRE_HTTPD=1 MOD_WSGI_SO=$(abspath $(MODULE)) $(CARGO) test --no-default-features --test server -- --nocapture soak hundred
 
-# Requests per second and processor time per request, beside C mod_wsgi and a plain C handler.
-bench: build
-	$(PYTHON) tests/bench/run.py --module $(MODULE)
+# This module beside C mod_wsgi, uWSGI, gunicorn, a C handler and a static file: a quarter of an hour, on a quiet machine. ARGS="--row
+# hello --contender daemon" measures less, BLESS=1 writes docs/performance.md.
+bench: build env
+	.ci/packages wrk
+	$(PYTHON) tests/bench/run.py --module $(MODULE) $(ARGS)
+
+# How cost grows with threads, processes, clients and headers, beside C mod_wsgi.
+bench-scaling: build
+	.ci/packages wrk
+	$(PYTHON) tests/bench/run.py --module $(MODULE) --scaling $(ARGS)
+
+# Instructions of one request, by room; `make test` holds them to the bounds of tests/bench/instructions.toml.
+instructions: build
+	.ci/packages valgrind
+	$(PYTHON) tests/bench/instructions.py --module $(MODULE) $(ARGS)
 
 # Flask, Django and the rest for the framework tests.
 env: $(ENVIRONMENT)/installed

@@ -1,197 +1,155 @@
-"""Measures this module beside C mod_wsgi and a plain C handler: the same httpd, the same MPM settings, hello world.
+"""Measures this module beside C mod_wsgi, uWSGI, gunicorn, a plain C handler and a static file, behind the same httpd.
 
-Run by `make bench`; needs wrk. Rounds are interleaved, so that what else happens on the machine hits all alike; the table
-shows medians. Processor time is that of all httpd processes, from /proc, per request answered.
+Run by `make bench`; needs wrk, and installs the peers with pip. Rounds are interleaved, so that what else happens on the machine
+hits all alike; tables show medians. With BLESS=1 they go into docs/performance.md, too, which says how to read them.
 """
 import argparse
+import datetime
+import json
 import os
-import re
 import shutil
 import signal
-import socket
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-TREE = os.path.dirname(os.path.dirname(HERE))
-TICK = os.sysconf("SC_CLK_TCK")
+import load
+import machine
+import report
+import servers
+import work
 
-APP = """def application(environ, start_response):
-    body = b"Hello World!\\n"
-    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
-    return [body]
-"""
-
-
-def run(*command, **options):
-    return subprocess.run(command, check=True, capture_output=True, text=True, **options).stdout.strip()
-
-
-def apxs(name):
-    return run(os.environ.get("APXS", "apxs"), "-q", name)
-
-
-def peer_module():
-    """C mod_wsgi, built by pip into an environment of its own; its LoadModule path."""
-    home = os.path.join(TREE, ".env", "peer")
-    if not os.path.exists(os.path.join(home, "bin", "mod_wsgi-express")):
-        print("building C mod_wsgi into", home)
-        run(os.environ.get("PYO3_PYTHON", "/usr/bin/python3"), "-m", "venv", home)
-        run(os.path.join(home, "bin", "pip"), "install", "--quiet", "mod_wsgi==6.1.1")
-    line = run(os.path.join(home, "bin", "mod_wsgi-express"), "module-config").splitlines()[0]
-    return line.split('"')[1]
-
-
-def c_handler(folder):
-    """The plain C handler, the ceiling of what any module can reach."""
-    shutil.copy(os.path.join(HERE, "mod_c_hello.c"), folder)
-    run(os.environ.get("APXS", "apxs"), "-c", "mod_c_hello.c", cwd=folder)
-    return os.path.join(folder, ".libs", "mod_c_hello.so")
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-class Server:
-    """One httpd; everything but `lines` is the same for all."""
-
-    def __init__(self, folder, lines, threads):
-        self.port = free_port()
-        os.makedirs(folder)
-        os.chmod(folder, 0o755)
-        modules, built_in = apxs("LIBEXECDIR"), run(os.path.join(apxs("SBINDIR"), apxs("PROGNAME")), "-l")
-        load = "".join(
-            "LoadModule %s_module %s/mod_%s.so\n" % (name, modules, name)
-            for name in ("mpm_event", "unixd", "authz_core") if "mod_%s.c" % name not in built_in)
-        user = "User www-data\nGroup www-data\n" if os.getuid() == 0 else ""
-        with open(os.path.join(folder, "app.wsgi"), "w") as file:
-            file.write(APP)
-        with open(os.path.join(folder, "httpd.conf"), "w") as file:
-            file.write(f"""{load}{user}ServerRoot {folder}
-DefaultRuntimeDir {folder}
-PidFile {folder}/httpd.pid
-ErrorLog {folder}/error.log
-ServerName localhost
-Listen 127.0.0.1:{self.port}
-StartServers 2
-ServerLimit 2
-ThreadsPerChild {threads}
-ThreadLimit {threads}
-MinSpareThreads 1
-MaxSpareThreads {threads * 4}
-MaxRequestWorkers {threads * 2}
-MaxKeepAliveRequests 0
-Require all granted
-{lines.replace("@FOLDER@", folder)}
-""".replace("\nRequire all granted", "\n<Location />\n  Require all granted\n</Location>"))
-        self.folder = folder
-        program = os.path.join(apxs("SBINDIR"), apxs("PROGNAME"))
-        self.process = subprocess.Popen(
-            [program, "-d", folder, "-f", "httpd.conf", "-D", "FOREGROUND"], process_group=0)
-        deadline = time.monotonic() + 30
-        while not self.answers():
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                sys.exit("httpd does not serve:\n" + open(os.path.join(folder, "error.log")).read())
-            time.sleep(0.02)
-
-    def answers(self):
-        try:
-            with socket.create_connection(("127.0.0.1", self.port), 5) as client:
-                client.sendall(b"GET / HTTP/1.0\r\n\r\n")
-                return b"Hello World!" in b"".join(iter(lambda: client.recv(4096), b""))
-        except OSError:
-            return False
-
-    def processes(self):
-        parent = self.process.pid
-        with open(f"/proc/{parent}/task/{parent}/children") as file:
-            return [parent] + [int(word) for word in file.read().split()]
-
-    def seconds(self):
-        """Processor time of the whole httpd so far."""
-        total = 0
-        for number in self.processes():
-            with open(f"/proc/{number}/stat") as file:
-                fields = file.read().rsplit(")", 1)[1].split()
-            total += int(fields[11]) + int(fields[12])
-        return total / TICK
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(30)
-
-
-def measure(server, duration, clients):
-    before = server.seconds()
-    text = run("wrk", "-t1", f"-c{clients}", f"-d{duration}", "--latency", f"http://127.0.0.1:{server.port}/")
-    spent = server.seconds() - before
-    requests = int(re.search(r"(\d+) requests in", text).group(1))
-    errors = sum(int(number) for number in re.findall(r"(?:connect|read|write|timeout) (\d+)", text))
-    other = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
-    return {
-        "rate": float(re.search(r"Requests/sec:\s+([\d.]+)", text).group(1)),
-        "cpu": spent / requests * 1e6,
-        "p50": milliseconds(re.search(r"50%\s+([\d.]+)(us|ms|s)", text)),
-        "p99": milliseconds(re.search(r"99%\s+([\d.]+)(us|ms|s)", text)),
-        "errors": errors + (int(other.group(1)) if other else 0),
-    }
-
-
-def milliseconds(match):
-    return float(match.group(1)) * {"us": 0.001, "ms": 1, "s": 1000}[match.group(2)]
+TABLES, SCALING = "measured", "measured-scaling"
 
 
 def main():
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--module", required=True, help="our mod_wsgi.so")
-    options.add_argument("--rounds", type=int, default=5)
-    options.add_argument("--seconds", type=int, default=5, help="of each round")
-    options.add_argument("--clients", type=int, default=32)
-    options.add_argument("--threads", type=int, default=32,
-                         help="of each child process; fewer than clients, and a busy event MPM closes idle connections")
-    options.add_argument("--group", default="%{GLOBAL}", help="application group")
-    options.add_argument("--no-peer", action="store_true", help="leave C mod_wsgi out")
-    options = options.parse_args()
-    if not shutil.which("wrk"):
-        sys.exit("wrk is not installed (Debian: apt-get install wrk)")
+    options = arguments()
+    rows = work.scaling() if options.scaling else work.WORKS
+    if options.list:
+        for row in rows.values():
+            print(f"{row.key:16} {row.title}: {', '.join(row.contenders)}")
+        return
+    chosen = [pick(rows, key) for key in options.row or rows]
+    if options.bless and (options.row or options.contender):
+        sys.exit("the page is for whole tables: BLESS without --row and --contender")
+    machine.need("wrk", "wrk")
+    # A kill of ours ends the servers, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
     folder = tempfile.mkdtemp(prefix="wsgi-bench-")
-    os.chmod(folder, 0o755)
-    servers = {}
     try:
-        wsgi = "LoadModule wsgi_module @MODULE@\nWSGIScriptAlias / @FOLDER@/app.wsgi\nWSGIApplicationGroup " + options.group
-        subjects = {"ours, embedded": wsgi.replace("@MODULE@", os.path.abspath(options.module))}
-        if not options.no_peer:
-            subjects["C mod_wsgi, embedded"] = wsgi.replace("@MODULE@", peer_module())
-        if os.path.exists(os.path.join(HERE, "mod_c_hello.c")):
-            build = os.path.join(folder, "c")
-            os.mkdir(build)
-            subjects["a handler in C"] = (
-                f"LoadModule c_hello_module {c_handler(build)}\n<Location />\n  SetHandler c-hello\n</Location>")
-        for number, (name, lines) in enumerate(subjects.items()):
-            servers[name] = Server(os.path.join(folder, f"site{number}"), lines, options.threads)
-            measure(servers[name], 1, options.clients)
-        results = {name: [] for name in servers}
-        for _ in range(options.rounds):
-            for name, server in servers.items():
-                results[name].append(measure(server, options.seconds, options.clients))
-        print(f"{options.rounds} rounds of {options.seconds} s, {options.clients} clients, medians (lowest to highest)")
-        print(f"{'':24}{'requests/s':>28}{'CPU us/request':>18}{'p50 ms':>9}{'p99 ms':>9}{'errors':>8}")
-        for name, rounds in results.items():
-            middle = {key: statistics.median(each[key] for each in rounds) for key in ("rate", "cpu", "p50", "p99")}
-            low, high = min(each["rate"] for each in rounds), max(each["rate"] for each in rounds)
-            rate = f"{middle['rate']:.0f} ({low:.0f} to {high:.0f})"
-            errors = sum(each["errors"] for each in rounds)
-            print(f"{name:24}{rate:>28}{middle['cpu']:18.1f}{middle['p50']:9.2f}{middle['p99']:9.2f}{errors:8}")
+        measured(chosen, prepare(folder, options.module), options)
     finally:
-        for server in servers.values():
-            server.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--module", required=True, help="our mod_wsgi.so")
+    parser.add_argument("--scaling", action="store_true", help="the other rows: how cost grows, ours beside C mod_wsgi")
+    parser.add_argument("--row", action="append", metavar="NAME", help="only this row; may be repeated")
+    parser.add_argument("--contender", action="append", choices=servers.CONTENDERS, metavar="NAME",
+                        help=f"only this contender, in any row; may be repeated: {', '.join(servers.CONTENDERS)}")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=3, help="of each round")
+    parser.add_argument("--list", action="store_true", help="names of the rows")
+    parser.add_argument("--json", metavar="FILE", help="every round's figures")
+    parser.add_argument("--bless", action="store_true", default=bool(os.environ.get("BLESS")), help="write docs/performance.md")
+    return parser.parse_args()
+
+
+def pick(rows, key):
+    if key not in rows:
+        sys.exit(f"no row {key}: {', '.join(rows)}")
+    return rows[key]
+
+
+def prepare(folder, module):
+    """The files that are served, and what applications are told."""
+    os.chmod(folder, 0o755)
+    if not os.path.exists(module):
+        sys.exit(f"{module} is not there: make")
+    setting = servers.Setting(folder, module)
+    # httpd's children are another user, who may not read a tree in somebody's home.
+    setting.application_folder = os.path.join(folder, "apps")
+    shutil.copytree(os.path.join(machine.HERE, "apps"), setting.application_folder, ignore=shutil.ignore_patterns("__pycache__"))
+    files = os.path.join(folder, "files")
+    os.mkdir(files)
+    for name, bytes in (("hello.txt", b"Hello World!\n"), ("1m.bin", b"x" * work.MIB), ("10m.bin", b"x" * (10 * work.MIB))):
+        with open(os.path.join(files, name), "wb") as file:
+            file.write(bytes)
+    setting.environment |= {
+        "BENCH_FILE": os.path.join(files, "10m.bin"), "BENCH_STEPS": str(steps()), "PYTHONDONTWRITEBYTECODE": "1"}
+    return setting
+
+
+def steps():
+    """How many steps of apps/computes.py take 5 ms here."""
+    code = """
+import time
+def compute(steps):
+    begin, total = time.thread_time(), 0
+    for number in range(steps):
+        total += number & 3
+    return time.thread_time() - begin
+print(int(100000 * 0.005 / min(compute(100000) for _ in range(20))))"""
+    return int(machine.run(machine.PYTHON, "-c", code))
+
+
+def measured(rows, setting, options):
+    head = (f"{datetime.date.today()}: {machine.versions()}. {options.rounds} rounds of {options.seconds} s each, "
+            "medians (lowest to highest).")
+    print(head, flush=True)
+    pages, everything, worse = [], {}, []
+    for number, row in enumerate(rows):
+        begin = time.monotonic()
+        results = everything[row.key] = rounds(row, number, setting, options)
+        labels = {key: servers.CONTENDERS[key].label for key in results}
+        head_and_lines = report.table(row, results, labels)
+        took = time.monotonic() - begin
+        print(report.for_terminal(f"{row.title} [{row.key}, {took:.0f} s]", *head_and_lines), flush=True)
+        pages.append(report.for_page(row.title, *head_and_lines))
+        if options.scaling:
+            worse += report.worse(row, results)
+    if options.scaling:
+        text = "Worse than C mod_wsgi:" if worse else "Nothing is worse than with C mod_wsgi."
+        print("\n" + "\n".join([text, *worse]))
+        pages.append("\n".join([text, *(["", *("* " + line for line in worse)] if worse else [])]))
+    if options.json:
+        with open(options.json, "w") as file:
+            json.dump({"head": head, "rows": everything}, file, indent=1)
+    if options.bless:
+        report.write(SCALING if options.scaling else TABLES, [head, *pages])
+
+
+def rounds(row, number, setting, options):
+    """All contenders of a row, in turns; each is warmed up before every round."""
+    keys = options.contender or row.contenders
+    folder = lambda key: os.path.join(setting.folder, f"{number}-{key}")
+    results = {key: [] for key in keys}
+    if row.kind == "idle":
+        # One after the other: what two servers share would count half.
+        for key in keys:
+            server = servers.Server(setting, servers.CONTENDERS[key], folder(key), row, row.shape)
+            try:
+                results[key].append(row.measure(server, options.seconds))
+            finally:
+                server.stop()
+        return results
+    running = {}
+    try:
+        for key in keys:
+            running[key] = servers.Server(setting, servers.CONTENDERS[key], folder(key), row, row.shape)
+        for _ in range(options.rounds):
+            for key, server in running.items():
+                load.warm_up(server, row)
+                results[key].append(row.measure(server, options.seconds))
+    finally:
+        for server in running.values():
+            server.stop()
+            if text := server.complaints():
+                print(f"{row.key}: {server.contender.label}: {text}", file=sys.stderr)
+    return results
 
 
 if __name__ == "__main__":
