@@ -17,6 +17,7 @@ mod place;
 mod process;
 mod reference;
 mod refusal;
+mod script;
 mod server;
 mod table;
 mod words;
@@ -29,9 +30,10 @@ pub use place::{Level, Pattern, Place, Surroundings};
 pub use process::{HashSeed, ImportOrigin, ImportScript, ProcessConfig};
 pub use reference::reference;
 pub use refusal::Refusal;
+pub use script::{HandlerScript, Script};
 pub use server::{Alias, AliasPattern, ServerConfig, all_daemons, imports_of};
 pub use table::DIRECTIVES;
-pub use words::Words;
+pub use words::{Words, split};
 
 #[cfg(test)]
 mod testing;
