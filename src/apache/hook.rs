@@ -107,8 +107,8 @@ request_hooks! {
     translate_name on_translate_name raw::ap_hook_translate_name;
     /// Makes the response: the first that does not decline.
     handler on_handler raw::ap_hook_handler;
-    /// May this client have this resource, whoever the user is? All are asked until one says no. An internal request with the settings of the
-    /// one that it came from is not asked about again, as with httpd's own modules.
+    /// May this client have this resource, whoever the user is? All are asked until one says no. Internal requests count by their URI: what is
+    /// asked may look at it, so httpd must not take the answer for another one.
     check_access on_check_access register_check_access;
 }
 
@@ -121,7 +121,7 @@ unsafe fn register_check_access(
     order: c_int,
 ) {
     // SAFETY: this function's contract.
-    unsafe { raw::ap_hook_check_access(f, after, before, order, raw::AP_AUTH_INTERNAL_PER_CONF as c_int) };
+    unsafe { raw::ap_hook_check_access(f, after, before, order, raw::AP_AUTH_INTERNAL_PER_URI as c_int) };
 }
 
 /// # Safety

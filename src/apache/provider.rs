@@ -116,7 +116,7 @@ fn register(
     version: &'static [u8],
     provider: *const c_void,
 ) {
-    let kind = raw::AP_AUTH_INTERNAL_PER_CONF as c_int;
+    let kind = raw::AP_AUTH_INTERNAL_PER_URI as c_int;
     // SAFETY: a live pool, and constants, NUL-terminated as C's, that stay as long as the module is loaded; httpd forgets them with the pool.
     unsafe {
         raw::ap_register_auth_provider(
