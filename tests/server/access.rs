@@ -58,7 +58,8 @@ fn basic(server: &Server, target: &str, user: &str, password: &str) -> Response 
     server.ask(&Request::get(target).header("Authorization", &format!("Basic {}", base64(&credentials))))
 }
 
-fn base64(bytes: &[u8]) -> String {
+/// As `Authorization: Basic` wants it.
+pub(crate) fn base64(bytes: &[u8]) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();
     for chunk in bytes.chunks(3) {
@@ -75,9 +76,14 @@ fn md5(text: &str) -> String {
     Md5::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A client of RFC 7616 with MD5: asks, is challenged, and answers the challenge.
 fn digest(server: &Server, target: &str, user: &str, password: &str) -> Response {
-    let challenge = server.get(target);
+    digest_of(server, "localhost", target, user, password)
+}
+
+/// A client of RFC 7616 with MD5: asks `host`, is challenged, and answers the challenge.
+pub(crate) fn digest_of(server: &Server, host: &str, target: &str, user: &str, password: &str) -> Response {
+    let request = Request::get(target).header("Host", host);
+    let challenge = server.ask(&request);
     assert_eq!(challenge.status, 401, "{}", challenge.text());
     let challenge = challenge.header("WWW-Authenticate").unwrap().to_owned();
     let part = |name: &str| challenge.split(&format!("{name}=\"")).nth(1).unwrap().split('"').next().unwrap();
@@ -89,5 +95,5 @@ fn digest(server: &Server, target: &str, user: &str, password: &str) -> Response
         "Digest username=\"{user}\", realm=\"{realm}\", nonce=\"{nonce}\", uri=\"{target}\", algorithm=MD5, qop=auth, nc=00000001, \
          cnonce=\"0a4f113b\", response=\"{response}\""
     );
-    server.ask(&Request::get(target).header("Authorization", &header))
+    server.ask(&request.header("Authorization", &header))
 }

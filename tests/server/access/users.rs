@@ -163,6 +163,16 @@ wsgi_test!(a_users_script_sees_what_an_access_script_sees, |site| {
     assert_eq!(kept["tls"]["is_https"], 0);
 });
 
+wsgi_test!(an_internal_request_for_another_file_is_asked_about_by_itself, embedded, |site| {
+    let site =
+        site.load(&["auth_basic", "authz_user", "autoindex"]).files("asked").file("htdocs/mine/page.txt", "static");
+    let lines = format!("<Directory ${{ROOT}}/htdocs/mine>\n{BASIC}Require valid-user\nOptions +Indexes\n</Directory>");
+    let server = site.conf(&lines).start();
+    assert!(basic(&server, "/mine/", "joe", "true").ok().contains("page.txt"));
+    // For the folder, and for an index.html in it.
+    assert_eq!(calls(&server), ["true 'joe'", "true 'joe'"]);
+});
+
 wsgi_test!(htaccess_may_ask_for_users, |site| {
     let site = site.load(&["auth_basic", "authz_user"]).files("asked");
     let script = site.root.join("apps/asked/asked.py");
