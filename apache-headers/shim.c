@@ -5,6 +5,7 @@
 
 #include "http_config.h"
 #include "http_protocol.h"
+#include "mod_auth.h"
 #include "unixd.h"
 #include "util_filter.h"
 
@@ -126,6 +127,12 @@ static const wsgi_shim_fact facts[] = {
     FIELD(apr_uri_t, hostname),
     FIELD(apr_uri_t, port_str),
     FIELD(apr_uri_t, port),
+    SIZE(authn_provider),
+    FIELD(authn_provider, check_password),
+    FIELD(authn_provider, get_realm_hash),
+    SIZE(authz_provider),
+    FIELD(authz_provider, check_authorization),
+    FIELD(authz_provider, parse_require_line),
     SIZE(ap_regex_t),
     SIZE(ap_regmatch_t),
 };

@@ -17,6 +17,7 @@
 //! | `front` | what both modes do to a request: map, admit, name groups, describe it | no |
 //! | `worker` | a daemon process: serves requests that come as frames, with a `Host` over them | no |
 //! | `embedded` | `Host` over a live request in an httpd child | no |
+//! | `access` | scripts that httpd asks about hosts, users, groups, and where a request runs | no |
 //! | `proxy` | daemon mode in httpd: the parent starts it, children send requests to workers | no |
 //! | [`supervisor`] | the process that starts, watches, replaces and ends daemon workers | no |
 //! | `hooks` | thin: adopt the C arguments, delegate, answer | no |
@@ -31,6 +32,8 @@ pub mod supervisor;
 pub mod wire;
 pub mod wsgi;
 
+#[cfg(feature = "module")]
+mod access;
 #[cfg(feature = "module")]
 mod apache;
 #[cfg(feature = "module")]

@@ -29,7 +29,7 @@ const ROOMS: &[(&str, &[&str], Unsafe)] = &[
     ("proxy", &["front", "apache", "os", "wire", "board", "wsgi", "config"], Unsafe::Never),
     ("worker", &["application", "python", "os", "supervise", "wire", "board", "wsgi", "config"], Unsafe::Never),
     ("supervisor", &["os", "supervise", "wire", "board", "config"], Unsafe::Never),
-    ("access", &["apache", "application", "python", "wsgi", "config"], Unsafe::Never),
+    ("access", &["embedded", "front", "apache", "application", "wsgi", "config"], Unsafe::Never),
     ("metrics", &["python", "board", "config"], Unsafe::Never),
     ("express", &["os", "config"], Unsafe::Never),
     // What calls us.

@@ -86,7 +86,7 @@ pub(crate) struct Startup<'c> {
 }
 
 macro_rules! request_hooks {
-    ($($(#[$doc:meta])* $name:ident $entry:ident $register:ident;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident $entry:ident $register:path;)*) => {$(
         $(#[$doc])*
         pub(crate) fn $name<F: Fn(&mut Request<'_>) -> Answer + ByType>(_f: F, place: Place) {
             unsafe extern "C" fn $entry<F: Fn(&mut Request<'_>) -> Answer + ByType>(request: *mut raw::request_rec) -> c_int {
@@ -97,16 +97,31 @@ macro_rules! request_hooks {
                 .into_raw()
             }
             // SAFETY: httpd copies all but the lists of names, which are static (`Place`).
-            unsafe { raw::$register(Some($entry::<F>), place.after, place.before, place.order) };
+            unsafe { $register(Some($entry::<F>), place.after, place.before, place.order) };
         }
     )*};
 }
 
 request_hooks! {
     /// From URL to file name: the first that answers OK decides.
-    translate_name on_translate_name ap_hook_translate_name;
+    translate_name on_translate_name raw::ap_hook_translate_name;
     /// Makes the response: the first that does not decline.
-    handler on_handler ap_hook_handler;
+    handler on_handler raw::ap_hook_handler;
+    /// May this client have this resource, whoever the user is? All are asked until one says no. Internal requests count by their URI: what is
+    /// asked may look at it, so httpd must not take the answer for another one.
+    check_access on_check_access register_check_access;
+}
+
+/// # Safety
+/// * As `ap_hook_check_access`: httpd keeps what it is given.
+unsafe fn register_check_access(
+    f: raw::ap_HOOK_access_checker_t,
+    after: *const *const c_char,
+    before: *const *const c_char,
+    order: c_int,
+) {
+    // SAFETY: this function's contract.
+    unsafe { raw::ap_hook_check_access(f, after, before, order, raw::AP_AUTH_INTERNAL_PER_URI as c_int) };
 }
 
 /// # Safety

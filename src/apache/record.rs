@@ -13,6 +13,7 @@ use super::command::Commands;
 use super::config_record::{DirRecord, ServerRecord, create_dir, create_server, merge_dir, merge_server};
 use super::hook;
 use super::log::{self, Level};
+use super::pool::Pool;
 use crate::bindings::{self, self as raw};
 
 /// What httpd calls a module.
@@ -24,8 +25,8 @@ pub(crate) trait Module: 'static {
     /// Our configuration of a server.
     type Server: ServerRecord;
 
-    /// Registers the hooks (`hook`). In the parent, at each load of the module.
-    fn register();
+    /// Registers the hooks (`hook`) and providers (`provider`). In the parent, at each load of the module; the pool lives as long as that.
+    fn register(pool: Pool<'_>);
 
     /// The exported record.
     fn record() -> &'static Record;
@@ -64,14 +65,17 @@ impl Record {
 /// Our record once httpd has loaded it. Statics may survive a reload or not, so each load sets it.
 static LOADED: AtomicPtr<raw::module> = AtomicPtr::new(ptr::null_mut());
 
-unsafe extern "C" fn register<M: Module>(_pconf: *mut raw::apr_pool_t) {
+unsafe extern "C" fn register<M: Module>(pool: *mut raw::apr_pool_t) {
     boundary("register_hooks", || {
         log::forget_main();
         LOADED.store(M::record().0.get(), Ordering::Release);
         match bindings::check() {
             Ok(()) => {
                 REFUSAL.store(ptr::null_mut(), Ordering::Release);
-                M::register();
+                // SAFETY: httpd lends a live pool for the call, on the parent's only thread.
+                if let Some(pool) = unsafe { Pool::from_raw(pool) } {
+                    M::register(pool);
+                }
             }
             Err(reason) => {
                 REFUSAL.store(Box::leak(Box::new(reason)), Ordering::Release);

@@ -5,6 +5,7 @@
 
 mod environ;
 mod gate;
+mod inquiry;
 mod reply;
 mod report;
 mod script;
@@ -15,6 +16,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use crate::python::{Closed, Interpreter, Lent, Py, Running, Runtime, Serving, Settings, StartError, Stored};
 use crate::wsgi::{Host, Level, Pairs, UrlScheme};
 
+pub(crate) use inquiry::{Inquiry, Question, Unanswered, Value, Wanted};
 use reply::Reply;
 use script::{Scripts, Unusable};
 

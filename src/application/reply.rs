@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::sync::Arc;
 
+use super::environ::Bound;
 use super::{Group, Job, Outcome, environ, report};
 use crate::python::{Exchange, Lent, Object, Py, Raised, RequestEnded};
 use crate::wsgi::{Failed, Level, Quoted, SendError};
@@ -75,8 +76,8 @@ pub(super) fn reply<'py>(
         let _ = exchange.log(py, Level::Error, text.as_bytes());
         return Reply::Outcome(Outcome::Status(500));
     };
-    let mut errors = None;
-    let called = call(py, group, job, exchange, &application, &mut errors);
+    let mut bound = Bound::default();
+    let called = call(py, group, job, exchange, &application, &mut bound);
     let answer = match called {
         Ok(result) => {
             let answer = respond(py, group, exchange, &result);
@@ -86,26 +87,25 @@ pub(super) fn reply<'py>(
         Err(raised) => Err(Trouble::Raised(CALLING, raised)),
     };
     let reply = answer.unwrap_or_else(|trouble| Reply::Outcome(give_up(py, group, job, exchange, trouble)));
-    if let Some(errors) = errors {
-        interpreter.give_back(py, errors);
-    }
+    bound.end(py, interpreter);
     reply
 }
 
-/// `application(environ, start_response)`. The `wsgi.errors` of the request is left in `errors`.
+/// `application(environ, start_response)`.
 fn call<'py>(
     py: Py<'py>,
     group: &Group,
     job: &Job<'_>,
     exchange: &Arc<Exchange>,
     application: &Object<'py>,
-    errors: &mut Option<crate::python::Errors>,
+    bound: &mut Bound<'py>,
 ) -> Result<Object<'py>, Raised<'py>> {
     let interpreter = &group.interpreter;
     let input = interpreter.input(py, exchange)?;
     let (kept, stream) = interpreter.errors(py, &input)?;
-    *errors = Some(kept);
+    bound.errors = Some(kept);
     let environ = environ::build(py, interpreter, &group.template.get(py), job, &input, &stream)?;
+    bound.record = environ::pass_record(py, interpreter, &environ, exchange)?;
     let start_response = interpreter.start_response(&input)?;
     application.call(&[&environ, &start_response])
 }

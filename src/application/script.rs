@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::gate::Gate;
 use super::report::{self, Log};
-use super::{Job, Reload};
+use super::{Inquiry, Job, Reload};
 use crate::python::{Exchange, Interpreter, Object, Py, Raised};
 use crate::wsgi::{Level, Quoted, module_name};
 
@@ -59,14 +59,40 @@ impl Scripts {
     ) -> Result<Object<'py>, Unusable> {
         let script = self.script(job.script, job.case_sensitive);
         let source = Source { path: job.script, mtime: job.script_mtime };
+        let asks = |module: &Module<'_>| module.asks_for_reload(py, interpreter, job, exchange);
+        self.current(py, interpreter, &script, source, job.reloading, asks, exchange)
+    }
+
+    /// The namespace of a script that is asked about a request, loaded now if it is not or has changed. It can't ask for that itself.
+    pub(super) fn for_inquiry<'py>(
+        &self,
+        py: Py<'py>,
+        interpreter: &Interpreter,
+        inquiry: &Inquiry<'_>,
+        exchange: &Exchange,
+    ) -> Result<Object<'py>, Unusable> {
+        let script = self.script(inquiry.script, inquiry.case_sensitive);
+        let source = Source { path: inquiry.script, mtime: 0 }.now();
+        self.current(py, interpreter, &script, source, inquiry.reloading, |_| false, exchange)
+    }
+
+    /// The namespace of a script, loaded now if it is not, has changed, or `asks` for it.
+    #[expect(clippy::too_many_arguments, reason = "all of it is the caller's, and kept nowhere")]
+    fn current<'py>(
+        &self,
+        py: Py<'py>,
+        interpreter: &Interpreter,
+        script: &Script,
+        source: Source<'_>,
+        reloading: bool,
+        asks: impl Fn(&Module<'py>) -> bool,
+        exchange: &Exchange,
+    ) -> Result<Object<'py>, Unusable> {
         let there = script.loaded(py, interpreter);
         if let Some(module) = &there {
             // A process that was made because the script asked for it serves at least one request before it is asked again.
             let used = script.used.swap(true, Ordering::Relaxed) || self.reload == Reload::InPlace;
-            if !job.reloading
-                || (self.unchanged(py, module, source)
-                    && !(used && module.asks_for_reload(py, interpreter, job, exchange)))
-            {
+            if !reloading || (self.unchanged(py, module, source) && !(used && asks(module))) {
                 return module.namespace().ok_or(NO_MODULE);
             }
             if self.reload == Reload::NewProcess {
@@ -78,7 +104,7 @@ impl Scripts {
         // Another thread may have loaded it meanwhile, then it is as new as can be.
         if let Some(module) = script.loaded(py, interpreter)
             && !there.is_some_and(|before| before.is(&module))
-            && (!job.reloading || module.mtime(py) == Some(source.mtime))
+            && (!reloading || module.mtime(py) == Some(source.mtime))
         {
             return module.namespace().ok_or(NO_MODULE);
         }

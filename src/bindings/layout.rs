@@ -145,6 +145,12 @@ const FACTS: &[Fact] = &[
     field!(apr_uri_t, hostname),
     field!(apr_uri_t, port_str),
     field!(apr_uri_t, port),
+    size!(authn_provider),
+    field!(authn_provider, check_password),
+    field!(authn_provider, get_realm_hash),
+    size!(authz_provider),
+    field!(authz_provider, check_authorization),
+    field!(authz_provider, parse_require_line),
     size!(ap_regex_t),
     size!(ap_regmatch_t),
 ];

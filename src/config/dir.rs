@@ -3,6 +3,10 @@
 //! httpd merges main server, virtual host, `<Directory>`, `.htaccess`, `<Location>` in its own order, two at a time; so one
 //! type and one merge serve them all. Read by children's request threads.
 
+use std::sync::Arc;
+
+use super::{HandlerScript, Script};
+
 /// Settings of a directory. A field is none where nothing was said; the method of the same name, where there is one, gives
 /// the value that then holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +26,13 @@ pub struct DirConfig {
     pub enable_sendfile: Option<bool>,
     /// Names of process groups that may be used here; the empty name is embedded mode.
     pub restrict_process: Option<Vec<Vec<u8>>>,
+    pub pass_apache_request: Option<bool>,
+    pub access_script: Option<Arc<Script>>,
+    pub auth_user_script: Option<Arc<Script>>,
+    pub auth_group_script: Option<Arc<Script>>,
+    pub dispatch_script: Option<Arc<Script>>,
+    /// No name comes twice.
+    pub handler_scripts: Vec<Arc<HandlerScript>>,
 }
 
 impl DirConfig {
@@ -39,6 +50,15 @@ impl DirConfig {
             ignore_activity: inner.ignore_activity.or(outer.ignore_activity),
             enable_sendfile: inner.enable_sendfile.or(outer.enable_sendfile),
             restrict_process: inner.restrict_process.clone().or_else(|| outer.restrict_process.clone()),
+            pass_apache_request: inner.pass_apache_request.or(outer.pass_apache_request),
+            access_script: inner.access_script.clone().or_else(|| outer.access_script.clone()),
+            auth_user_script: inner.auth_user_script.clone().or_else(|| outer.auth_user_script.clone()),
+            auth_group_script: inner.auth_group_script.clone().or_else(|| outer.auth_group_script.clone()),
+            dispatch_script: inner.dispatch_script.clone().or_else(|| outer.dispatch_script.clone()),
+            handler_scripts: {
+                let left = outer.handler_scripts.iter().filter(|script| inner.handler_script(&script.name).is_none());
+                inner.handler_scripts.iter().chain(left).cloned().collect()
+            },
         }
     }
 
@@ -77,6 +97,22 @@ impl DirConfig {
         self.enable_sendfile.unwrap_or(true)
     }
 
+    /// `WSGIPassApacheRequest`; Off if unset.
+    pub fn pass_apache_request(&self) -> bool {
+        self.pass_apache_request.unwrap_or(false)
+    }
+
+    /// The script behind a handler's name.
+    pub fn handler_script(&self, name: &[u8]) -> Option<&Arc<HandlerScript>> {
+        self.handler_scripts.iter().find(|script| script.is_called(name))
+    }
+
+    /// Gives a handler's name to a script, in place of one that had it.
+    pub(super) fn add_handler_script(&mut self, script: HandlerScript) {
+        self.handler_scripts.retain(|other| !other.is_called(&script.name));
+        self.handler_scripts.push(Arc::new(script));
+    }
+
     /// Whether `WSGIRestrictProcess` lets a request here run in the process group of this name (empty: embedded mode).
     /// Upper and lower case are the same, as administrators know it from C mod_wsgi.
     pub fn allows_process_group(&self, name: &[u8]) -> bool {
@@ -108,7 +144,22 @@ mod tests {
         assert_eq!(unset.map_head_to_get(), HeadMapping::Auto);
         assert!(!unset.ignore_activity());
         assert!(unset.enable_sendfile());
+        assert!(!unset.pass_apache_request());
         assert!(unset.allows_process_group(b"") && unset.allows_process_group(b"shop"));
+    }
+
+    fn script(path: &str) -> Arc<Script> {
+        Arc::new(Script { path: path.into(), application_group: None })
+    }
+
+    fn handler(name: &str, path: &str) -> Arc<HandlerScript> {
+        Arc::new(HandlerScript {
+            name: name.into(),
+            path: path.into(),
+            process_group: None,
+            application_group: None,
+            pass_authorization: None,
+        })
     }
 
     /// Every field set, to a value that is not the default.
@@ -125,6 +176,12 @@ mod tests {
             ignore_activity: Some(true),
             enable_sendfile: Some(false),
             restrict_process: Some(vec![b"shop".to_vec()]),
+            pass_apache_request: Some(true),
+            access_script: Some(script("/outer/access")),
+            auth_user_script: Some(script("/outer/users")),
+            auth_group_script: Some(script("/outer/groups")),
+            dispatch_script: Some(script("/outer/dispatch")),
+            handler_scripts: vec![handler("Feed", "/outer/feed")],
         }
     }
 
@@ -148,6 +205,12 @@ mod tests {
             ignore_activity: Some(false),
             enable_sendfile: Some(true),
             restrict_process: Some(vec![b"blog".to_vec()]),
+            pass_apache_request: Some(false),
+            access_script: Some(script("/inner/access")),
+            auth_user_script: Some(script("/inner/users")),
+            auth_group_script: Some(script("/inner/groups")),
+            dispatch_script: Some(script("/inner/dispatch")),
+            handler_scripts: vec![handler("feed", "/inner/feed")],
         };
         let merged = DirConfig::merge(&full(), &inner);
         assert_eq!(merged, DirConfig { process_group: Some(b"%{ENV:GROUP}".to_vec()), ..inner });
@@ -162,5 +225,20 @@ mod tests {
         }
         let none = DirConfig { restrict_process: Some(Vec::new()), ..DirConfig::default() };
         assert!(!none.allows_process_group(b""));
+    }
+
+    #[test]
+    fn handler_scripts_are_merged_by_name() {
+        let with = |scripts: &[(&str, &str)]| DirConfig {
+            handler_scripts: scripts.iter().map(|(name, path)| handler(name, path)).collect(),
+            ..DirConfig::default()
+        };
+        let merged = DirConfig::merge(&with(&[("a", "/a"), ("b", "/b")]), &with(&[("B", "/inner"), ("c", "/c")]));
+        let path = |name: &str| merged.handler_script(name.as_bytes()).map(|script| script.path.as_slice());
+        assert_eq!(merged.handler_scripts.len(), 3);
+        assert_eq!(
+            [path("a"), path("b"), path("C"), path("d")],
+            [Some(&b"/a"[..]), Some(b"/inner"), Some(b"/c"), None]
+        );
     }
 }

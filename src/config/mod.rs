@@ -18,6 +18,7 @@ mod place;
 mod process;
 mod reference;
 mod refusal;
+mod script;
 mod server;
 mod table;
 mod words;
@@ -31,9 +32,10 @@ pub use place::{Level, Pattern, Place, Surroundings};
 pub use process::{HashSeed, ImportOrigin, ImportScript, ProcessConfig};
 pub use reference::reference;
 pub use refusal::Refusal;
+pub use script::{HandlerScript, Script};
 pub use server::{Alias, AliasPattern, Chosen, ServerConfig, all_daemons, imports_of};
 pub use table::DIRECTIVES;
-pub use words::Words;
+pub use words::{Words, split};
 
 #[cfg(test)]
 mod testing;

@@ -185,6 +185,17 @@ pub(super) fn on_off(value: &[u8]) -> Option<bool> {
     }
 }
 
+/// The words of a line that is no directive of ours, such as what follows a provider's name in `Require`.
+pub fn split(line: &[u8]) -> Vec<Vec<u8>> {
+    let mut rest = line;
+    let mut words = Vec::new();
+    while let Some((word, tail)) = next_word(rest) {
+        words.push(word);
+        rest = tail;
+    }
+    words
+}
+
 /// The name before `=`, and what follows the `=`. The value may be quoted, so options are not ordinary words.
 fn option_name(rest: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = rest.iter().position(|byte| *byte == b'=' || is_space(*byte))?;
@@ -245,16 +256,6 @@ fn is_space(byte: u8) -> bool {
 mod tests {
     use super::*;
 
-    fn split(line: &str) -> Vec<String> {
-        let mut rest = line.as_bytes();
-        let mut words = Vec::new();
-        while let Some((word, tail)) = next_word(rest) {
-            words.push(String::from_utf8(word).unwrap());
-            rest = tail;
-        }
-        words
-    }
-
     #[test]
     fn words_are_split_as_httpd_splits_them() {
         for (line, words) in [
@@ -275,7 +276,9 @@ mod tests {
             (r"\", &[r"\"]),
             (r#""a\"#, &[r"a\"]),
         ] {
-            assert_eq!(split(line), words, "{line}");
+            let found =
+                split(line.as_bytes()).into_iter().map(String::from_utf8).collect::<Result<Vec<_>, _>>().unwrap();
+            assert_eq!(found, words, "{line}");
         }
     }
 

@@ -37,6 +37,16 @@ pub(crate) fn start(pool: Pool<'_>, main_server: &Server<'_>) {
     child.import(&imports);
 }
 
+/// The applications of this child, for scripts that httpd asks; starts Python if it is not running, whatever `WSGIRestrictEmbedded` says
+/// of applications.
+///
+/// # Errors
+/// A line for the administrator.
+pub(crate) fn applications() -> Result<&'static Applications, String> {
+    let child = Child::this().ok_or("scripts are asked in httpd's children only")?;
+    child.applications().map_err(|error| error.to_string())
+}
+
 impl Child {
     /// This process; nothing in the parent.
     pub(super) fn this() -> Option<&'static Child> {

@@ -1,6 +1,7 @@
 //! A live httpd request as the [`Host`] of an application.
 
 use std::fs::File;
+use std::num::NonZero;
 use std::os::fd::AsFd as _;
 
 use crate::apache::{self, Request};
@@ -12,11 +13,13 @@ pub(super) struct Live<'a, 'r> {
     request: &'a mut Request<'r>,
     /// Whether files may go out by sendfile.
     sendfile: bool,
+    /// Whether the application gets httpd's record of the request.
+    passes_record: bool,
 }
 
 impl<'a, 'r> Live<'a, 'r> {
-    pub(super) fn new(request: &'a mut Request<'r>, sendfile: bool) -> Live<'a, 'r> {
-        Live { request, sendfile }
+    pub(super) fn new(request: &'a mut Request<'r>, sendfile: bool, passes_record: bool) -> Live<'a, 'r> {
+        Live { request, sendfile, passes_record }
     }
 }
 
@@ -56,6 +59,10 @@ impl Host for Live<'_, '_> {
 
     fn abort(&mut self) {
         self.request.cut_off();
+    }
+
+    fn record(&self) -> Option<NonZero<usize>> {
+        if self.passes_record { self.request.address() } else { None }
     }
 
     fn log(&mut self, level: Level, line: &[u8]) {

@@ -7,5 +7,5 @@ mod child;
 mod host;
 mod serve;
 
-pub(crate) use child::start;
+pub(crate) use child::{applications, start};
 pub(crate) use serve::serve;

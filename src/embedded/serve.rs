@@ -53,5 +53,6 @@ fn run(request: &mut Request<'_>, child: &Child, visit: &Visit) -> Outcome {
         daemon_start: 0.0,
         watch: None,
     };
-    applications.serve(&job, &mut Live::new(request, visit.dir.enable_sendfile()))
+    let (sendfile, passes_record) = (visit.dir.enable_sendfile(), visit.dir.pass_apache_request());
+    applications.serve(&job, &mut Live::new(request, sendfile, passes_record))
 }

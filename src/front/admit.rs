@@ -1,15 +1,25 @@
 //! Whether a request is for a WSGI script and may have it, and by which names it is run.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::sync::Arc;
+
 use super::facts::{self, Names, Resolved};
+use super::inquiry::is_case_sensitive;
 use super::translate::Mapped;
 use crate::apache::{Answer, Level, Request};
-use crate::config::{DirConfig, HeadMapping, ServerConfig};
+use crate::config::{DirConfig, HandlerScript, HeadMapping};
 use crate::wsgi::{
-    self, Body, CgiPolicy, MapHead, Pairs, UrlScheme, application_group, callable_object, head_is_get, process_group,
+    self, Body, CgiPolicy, HandlerKind, MapHead, Pairs, UrlScheme, application_group, callable_object, head_is_get,
+    process_group,
 };
 
 /// What `SetHandler` and `AddHandler` may call us; the second by `AddType`.
 const HANDLERS: [&[u8]; 2] = [b"wsgi-script", b"application/x-httpd-wsgi"];
+
+/// What is called in a `WSGIHandlerScript`.
+const HANDLE_REQUEST: &[u8] = b"handle_request";
 
 /// A request that was admitted. Everything is owned: what httpd holds may change while the application runs.
 pub(crate) struct Visit {
@@ -27,11 +37,12 @@ pub(crate) struct Visit {
     /// The script's file and its modification time in microseconds since the epoch.
     pub(crate) script: Vec<u8>,
     pub(crate) script_mtime: i64,
+    /// The script is a `WSGIHandlerScript`'s.
+    by_handler: bool,
     /// What body the client has announced.
     pub(crate) body: Body,
-    /// The client's method, and whether a HEAD is shown as GET.
+    /// The client's method.
     pub(crate) client_method: Vec<u8>,
-    head_is_get: bool,
     policy: CgiPolicy,
     /// When the request came: seconds since the epoch.
     pub(crate) arrived: f64,
@@ -40,7 +51,7 @@ pub(crate) struct Visit {
 impl Visit {
     /// The method in environ.
     pub(crate) fn method(&self) -> &[u8] {
-        if self.head_is_get { b"GET" } else { &self.client_method }
+        if self.policy.head_is_get { b"GET" } else { &self.client_method }
     }
 
     /// The text entries of environ.
@@ -51,11 +62,56 @@ impl Visit {
         let resolved = Resolved {
             process_group: &self.process_group,
             application_group: &self.application_group,
-            callable_object: &self.callable,
+            callable_object: Some(&self.callable),
+            handler_script: self.handler_script(),
         };
         let environ_of = |facts: &wsgi::RequestFacts<'_>| wsgi::environ(facts, self.policy, &mut environ).url_scheme;
         let scheme = facts::with_facts(request, &resolved, root, environ_of);
         (environ, scheme)
+    }
+
+    /// The script, if it is a `WSGIHandlerScript`'s; else empty.
+    fn handler_script(&self) -> &[u8] {
+        if self.by_handler { &self.script } else { b"" }
+    }
+}
+
+/// A request that was admitted, and nothing said yet of where it runs.
+pub(crate) struct Admitted {
+    dir: DirConfig,
+    /// An alias mapped it, and its script serves it.
+    by_alias: bool,
+    /// What the alias said that mapped it, if one did.
+    mapped: Mapped,
+    /// What serves it instead of the file that it was mapped to.
+    handler: Option<Arc<HandlerScript>>,
+    body: Body,
+    policy: CgiPolicy,
+}
+
+/// What a dispatch script says of where a request runs; a field is none where it leaves that to the configuration.
+#[derive(Debug, Default)]
+pub(crate) struct Chosen {
+    pub(crate) process_group: Option<Vec<u8>>,
+    pub(crate) application_group: Option<Vec<u8>>,
+    pub(crate) callable_object: Option<Vec<u8>>,
+}
+
+impl Admitted {
+    /// The settings of the place.
+    pub(crate) fn dir(&self) -> &DirConfig {
+        &self.dir
+    }
+
+    /// The text entries of environ for a dispatch script that runs in this application group.
+    pub(crate) fn dispatch_environ(&self, request: &Request<'_>, application_group: &[u8]) -> Pairs {
+        let mut environ = Pairs::with_capacity(64, 4096);
+        let handler_script = self.handler.as_ref().map_or(&b""[..], |handler| &handler.path);
+        let resolved = Resolved { process_group: b"", application_group, callable_object: None, handler_script };
+        facts::with_facts(request, &resolved, None, |facts| {
+            wsgi::dispatch_environ(facts, self.policy, &mut environ);
+        });
+        environ
     }
 }
 
@@ -63,13 +119,18 @@ impl Visit {
 ///
 /// # Errors
 /// The hook's answer: the handler is not ours, or the request is refused, which is logged.
-pub(crate) fn admit(request: &Request<'_>) -> Result<Visit, Answer> {
-    if !request.handler().is_some_and(|name| HANDLERS.contains(&name)) {
-        return Err(Answer::DECLINED);
-    }
+pub(crate) fn admit(request: &Request<'_>) -> Result<Admitted, Answer> {
+    let name = request.handler().ok_or(Answer::DECLINED)?;
+    let settings = request.dir_config::<DirConfig>();
+    let (kind, handler) = if HANDLERS.contains(&name) {
+        (HandlerKind::Script, None)
+    } else {
+        let script = settings.and_then(|dir| dir.handler_script(name)).ok_or(Answer::DECLINED)?;
+        (HandlerKind::HandlerScript, Some(Arc::clone(script)))
+    };
+    let dir = settings.cloned().unwrap_or_default();
     let mapped = request.kept::<Mapped>().cloned();
-    let dir = request.dir_config::<DirConfig>().cloned().unwrap_or_default();
-    let body = match wsgi::admit(&facts::admission(request, mapped.is_some(), dir.chunked_request())) {
+    let body = match wsgi::admit(&facts::admission(request, kind, mapped.is_some(), dir.chunked_request())) {
         Ok(body) => body,
         Err(refusal) => {
             match refusal.number() {
@@ -80,7 +141,68 @@ pub(crate) fn admit(request: &Request<'_>) -> Result<Visit, Answer> {
             return Err(Answer::status(refusal.status()));
         }
     };
-    let visit = visit(request, mapped, dir, body);
+    let by_alias = mapped.is_some() && handler.is_none();
+    // What an alias says is said of its script.
+    let mapped = mapped.filter(|_| handler.is_none()).unwrap_or_default();
+    let pass_authorization = match &handler {
+        Some(handler) => handler.pass_authorization,
+        None => mapped.pass_authorization,
+    };
+    let policy = CgiPolicy {
+        pass_authorization: pass_authorization.unwrap_or_else(|| dir.pass_authorization()),
+        cgi_pass_auth: request.passes_authorization(),
+        head_is_get: head_is_get(head_mapping(&dir), request.method(), request.has_content_filter()),
+    };
+    Ok(Admitted { dir, by_alias, mapped, handler, body, policy })
+}
+
+/// Where an admitted request runs: as `chosen`, else as alias or handler say, else as the directives do.
+///
+/// # Errors
+/// The hook's answer: it may not run there, which is logged.
+pub(crate) fn visit(request: &Request<'_>, admitted: Admitted, chosen: Chosen) -> Result<Visit, Answer> {
+    let Admitted { dir, by_alias, mapped, handler, body, policy } = admitted;
+    let case_sensitive = is_case_sensitive(request);
+    let names = Names { request, case_sensitive };
+    let handler = handler.as_deref();
+    let process = chosen
+        .process_group
+        .as_deref()
+        .or(handler.and_then(|handler| handler.process_group.as_deref()))
+        .or(mapped.process_group.as_deref())
+        .or(dir.process_group.as_deref());
+    let application = chosen
+        .application_group
+        .as_deref()
+        .or(handler.and_then(|handler| handler.application_group.as_deref()))
+        .or(mapped.application_group.as_deref())
+        .or(dir.application_group.as_deref());
+    let callable = match (&chosen.callable_object, handler, mapped.callable_object) {
+        (Some(chosen), ..) => callable_object(Some(chosen), &names).into_owned(),
+        (None, Some(_), _) => HANDLE_REQUEST.to_vec(),
+        // An alias gives a name, never a form.
+        (None, None, Some(name)) => name,
+        (None, None, None) => callable_object(dir.callable_object.as_deref(), &names).into_owned(),
+    };
+    let (script, script_mtime) = match handler {
+        Some(handler) => (handler.path.clone(), changed(&handler.path)),
+        None => (request.filename().unwrap_or_default().to_vec(), request.file().map_or(0, |file| file.modified)),
+    };
+    let visit = Visit {
+        case_sensitive,
+        process_group: process_group(process, &names).into_owned(),
+        application_group: application_group(application, &names).into_owned(),
+        group_by_default: by_alias && application.is_none() && chosen.process_group.is_none(),
+        callable,
+        script,
+        script_mtime,
+        by_handler: handler.is_some(),
+        body,
+        client_method: request.method().to_vec(),
+        policy,
+        arrived: seconds(request.arrived()),
+        dir,
+    };
     if !visit.dir.allows_process_group(&visit.process_group) {
         request.log(Level::Err, format_args!("{}", not_listed(&visit.process_group)));
         return Err(Answer::status(500));
@@ -88,37 +210,10 @@ pub(crate) fn admit(request: &Request<'_>) -> Result<Visit, Answer> {
     Ok(visit)
 }
 
-fn visit(request: &Request<'_>, mapped: Option<Mapped>, dir: DirConfig, body: Body) -> Visit {
-    let by_alias = mapped.is_some();
-    let mapped = mapped.unwrap_or_default();
-    let case_sensitive = request.server().config::<ServerConfig>().is_none_or(|server| server.process.case_sensitivity);
-    let head_is_get = head_is_get(head_mapping(&dir), request.method(), request.has_content_filter());
-    let names = Names { request, case_sensitive };
-    let process = mapped.process_group.as_deref().or(dir.process_group.as_deref());
-    let application = mapped.application_group.as_deref().or(dir.application_group.as_deref());
-    Visit {
-        case_sensitive,
-        process_group: process_group(process, &names).into_owned(),
-        application_group: application_group(application, &names).into_owned(),
-        group_by_default: by_alias && application.is_none(),
-        callable: match mapped.callable_object {
-            // An alias gives a name, never a form.
-            Some(name) => name,
-            None => callable_object(dir.callable_object.as_deref(), &names).into_owned(),
-        },
-        script: request.filename().unwrap_or_default().to_vec(),
-        script_mtime: request.file().map_or(0, |file| file.modified),
-        body,
-        client_method: request.method().to_vec(),
-        head_is_get,
-        policy: CgiPolicy {
-            pass_authorization: mapped.pass_authorization.unwrap_or_else(|| dir.pass_authorization()),
-            cgi_pass_auth: request.passes_authorization(),
-            head_is_get,
-        },
-        arrived: seconds(request.arrived()),
-        dir,
-    }
+/// When a file was changed, in microseconds since the epoch; 0 for one that can't be looked at, which loading it will say.
+fn changed(path: &[u8]) -> i64 {
+    let metadata = std::fs::metadata(OsStr::from_bytes(path));
+    metadata.map_or(0, |metadata| metadata.mtime() * 1_000_000 + metadata.mtime_nsec() / 1000)
 }
 
 fn not_listed(process_group: &[u8]) -> String {

@@ -52,9 +52,14 @@ impl Lookups for Names<'_, '_> {
 }
 
 /// What decides whether a request is admitted.
-pub(super) fn admission<'a>(request: &'a Request<'_>, mapped_by_alias: bool, chunked_request: bool) -> Admission<'a> {
+pub(super) fn admission<'a>(
+    request: &'a Request<'_>,
+    handler: HandlerKind,
+    mapped_by_alias: bool,
+    chunked_request: bool,
+) -> Admission<'a> {
     Admission {
-        handler: HandlerKind::Script,
+        handler,
         exec_cgi: request.allows_exec_cgi(),
         mapped_by_alias,
         file: match request.file() {
@@ -76,7 +81,8 @@ pub(super) fn admission<'a>(request: &'a Request<'_>, mapped_by_alias: bool, chu
 pub(super) struct Resolved<'a> {
     pub(super) process_group: &'a [u8],
     pub(super) application_group: &'a [u8],
-    pub(super) callable_object: &'a [u8],
+    pub(super) callable_object: Option<&'a [u8]>,
+    pub(super) handler_script: &'a [u8],
 }
 
 /// A path as a process sees it whose `/` is `root`; `None` for what is not below that.
@@ -127,7 +133,7 @@ pub(super) fn with_facts<R>(
         }),
         included: request.is_included(),
         handler: request.handler().unwrap_or_default(),
-        handler_script: b"",
+        handler_script: resolved.handler_script,
         process_group: resolved.process_group,
         application_group: resolved.application_group,
         callable_object: resolved.callable_object,

@@ -7,11 +7,13 @@
 mod admit;
 mod answer;
 mod facts;
+mod inquiry;
 mod translate;
 
-pub(crate) use admit::{Visit, admit};
+pub(crate) use admit::{Admitted, Chosen, Visit, admit, visit};
 pub(crate) use answer::{log_level, put_head, read_body};
 pub(crate) use facts::seen_from;
+pub(crate) use inquiry::{access_environ, is_case_sensitive, script_group};
 pub(crate) use translate::translate;
 
 /// The mod_wsgi whose behaviour this module has: what applications find as `mod_wsgi.version`.

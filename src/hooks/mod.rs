@@ -8,13 +8,16 @@ mod record;
 pub(crate) use record::record;
 
 use crate::apache::hook::{self, Startup};
-use crate::apache::{Answer, Names, Place, Pool, Request, Server, Started, server};
-use crate::{embedded, front, proxy};
+use crate::apache::{Answer, Names, Place, Pool, Request, Server, Started, authn_provider, authz_provider, server};
+use crate::{access, embedded, front, proxy};
 
 static ALIAS: Names<1> = Names::new([c"mod_alias.c"]);
 static OTHER_MAPPERS: Names<2> = Names::new([c"mod_userdir.c", c"mod_vhost_alias.c"]);
 
-fn register() {
+static TLS: Names<1> = Names::new([c"mod_ssl.c"]);
+static HOST_RULES: Names<2> = Names::new([c"mod_authz_host.c", c"mod_access_compat.c"]);
+
+fn register(pool: Pool<'_>) {
     hook::post_config(post_config, Place::MIDDLE);
     hook::check_config(proxy::check, Place::MIDDLE);
     hook::monitor(proxy::monitor, Place::MIDDLE);
@@ -22,12 +25,19 @@ fn register() {
     hook::child_stopping(proxy::stopping, Place::MIDDLE);
     // An `Alias` beside a WSGI application mounted at the root keeps its URLs (reference 3.2).
     hook::translate_name(front::translate, Place::MIDDLE.after(&ALIAS).before(&OTHER_MAPPERS));
+    hook::check_access(access::check_access, Place::MIDDLE.after(&TLS).before(&HOST_RULES));
+    authn_provider(pool, c"wsgi", access::check_password, access::realm_hash);
+    authz_provider(pool, c"wsgi-group", access::is_member);
     hook::handler(handle, Place::MIDDLE);
 }
 
 /// Answers a request, here or in a daemon process.
 fn handle(request: &mut Request<'_>) -> Answer {
-    match front::admit(request) {
+    let visit = front::admit(request).and_then(|admitted| {
+        let chosen = access::dispatch(request, &admitted)?;
+        front::visit(request, admitted, chosen)
+    });
+    match visit {
         Ok(visit) if visit.process_group.is_empty() => embedded::serve(request, &visit),
         Ok(visit) => proxy::serve(request, &visit),
         Err(answer) => answer,

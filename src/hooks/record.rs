@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 
 use super::commands::COMMANDS;
-use crate::apache::{DirRecord, Module, Record, Server, ServerRecord};
+use crate::apache::{DirRecord, Module, Pool, Record, Server, ServerRecord};
 use crate::config::{DirConfig, ServerConfig};
 
 /// The module as httpd knows it; other modules and `<IfModule>` know it as `mod_wsgi.c`.
@@ -18,8 +18,8 @@ impl Module for Wsgi {
     type Dir = DirConfig;
     type Server = ServerConfig;
 
-    fn register() {
-        super::register();
+    fn register(pool: Pool<'_>) {
+        super::register(pool);
     }
 
     fn record() -> &'static Record {

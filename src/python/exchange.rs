@@ -6,6 +6,7 @@
 
 use std::ffi::{c_int, c_void};
 use std::fs::File;
+use std::num::NonZero;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
@@ -19,6 +20,8 @@ use crate::wsgi::{Failed, Head, Host, Input, InputError, Level, Response, SendEr
 
 /// A request and its host, as long as it lasts.
 pub(crate) struct Exchange {
+    /// [`Host::record`].
+    record: Option<NonZero<usize>>,
     state: Mutex<State>,
 }
 
@@ -111,6 +114,11 @@ impl Exchange {
         self.detached(py, |host, _, _| host.log(level, line))
     }
 
+    /// The address of the server's record of the request, where it is to be passed on.
+    pub(crate) fn record(&self) -> Option<NonZero<usize>> {
+        self.record
+    }
+
     fn start(&self, py: Py<'_>, head: Head, with_exc_info: bool) -> Result<Result<(), StartError>, RequestEnded> {
         self.quickly(py, |response| response.start(head, with_exc_info))
     }
@@ -165,13 +173,14 @@ pub(crate) struct Lent<'h> {
 impl<'h> Lent<'h> {
     /// Lends `host` until the value is dropped. `method` is what the application sees in place of `client_method`.
     pub(crate) fn new(host: &'h mut (dyn Host + 'h), client_method: &[u8], method: &[u8]) -> Lent<'h> {
+        let record = host.record();
         let host: NonNull<dyn Host + 'h> = NonNull::from(host);
         // SAFETY: only the lifetime changes; `drop` below ends every use before 'h does. (A `Lent` that is leaked keeps no request:
         // it is made and dropped on the stack of one function, in this crate.)
         let host: NonNull<dyn Host + 'static> = unsafe { std::mem::transmute(host) };
         let response = Response::new(client_method, method);
         let state = State { host: Some(HostPointer(host)), input: Input::default(), response };
-        Lent { exchange: Arc::new(Exchange { state: Mutex::new(state) }), _host: std::marker::PhantomData }
+        Lent { exchange: Arc::new(Exchange { record, state: Mutex::new(state) }), _host: std::marker::PhantomData }
     }
 
     pub(crate) fn exchange(&self) -> &Arc<Exchange> {
@@ -214,6 +223,8 @@ static METHODS: [Method; 5] = [
 static START_RESPONSE: Method = Method::fast(c"start_response", start_response);
 static WRITE: Method = Method::fast(c"write", write);
 static LOG: Method = Method::fast(c"log", log);
+static IS_HTTPS: Method = Method::fast(c"is_https", is_https);
+static SSL_VARIABLE: Method = Method::fast(c"var_lookup", ssl_variable);
 
 /// Makes the class, for the interpreter that this thread is attached to.
 pub(super) fn class(py: Py<'_>) -> Result<Object<'_>, Raised<'_>> {
@@ -251,6 +262,16 @@ pub(super) fn input<'py>(
 /// Writes a line to the log of a request, bound to its `wsgi.input`.
 pub(super) fn log_of<'py>(input: &Object<'py>) -> Result<Object<'py>, Raised<'py>> {
     LOG.bind(input)
+}
+
+/// `mod_ssl.is_https` for a request, bound to its `wsgi.input`.
+pub(super) fn is_https_of<'py>(input: &Object<'py>) -> Result<Object<'py>, Raised<'py>> {
+    IS_HTTPS.bind(input)
+}
+
+/// `mod_ssl.var_lookup` for a request, bound to its `wsgi.input`.
+pub(super) fn ssl_variable_of<'py>(input: &Object<'py>) -> Result<Object<'py>, Raised<'py>> {
+    SSL_VARIABLE.bind(input)
 }
 
 /// `start_response` for a request, bound to its `wsgi.input`.
@@ -369,6 +390,24 @@ method!(log, "log()", 1..=1, |py, _, exchange, arguments| {
         logged.map_err(|ended| Failure::new(Class::Runtime, ended))?;
     }
     Ok(Object::none(py))
+});
+
+method!(is_https, "is_https()", 0..=0, |py, _, exchange, _| {
+    let https = exchange.detached(py, |host, _, _| host.is_https());
+    Ok(Object::int(py, https.map_err(|ended| Failure::new(Class::Runtime, ended))?.into())?)
+});
+
+method!(ssl_variable, "var_lookup()", 1..=1, |py, _, exchange, arguments| {
+    let name = arguments.get(0);
+    let name = name.as_ref().and_then(|name| name.as_bytes().map(<[u8]>::to_vec).or_else(|| name.encode_latin1()));
+    let Some(name) = name else {
+        return Err(Failure::new(Class::Type, "var_lookup() takes the name of a variable, a str or bytes"));
+    };
+    let value = exchange.detached(py, |host, _, _| host.ssl_variable(&name));
+    match value.map_err(|ended| Failure::new(Class::Runtime, ended))? {
+        Some(value) => Ok(Object::latin1(py, &value)?),
+        None => Ok(Object::none(py)),
+    }
 });
 
 method!(write, "write()", 1..=1, |py, _, exchange, arguments| {

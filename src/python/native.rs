@@ -132,6 +132,11 @@ impl Interpreter {
         exchange::start_response_of(input)
     }
 
+    /// `mod_ssl.is_https` and `mod_ssl.var_lookup` for a request, bound to its `wsgi.input`.
+    pub(crate) fn tls_functions<'py>(&self, input: &Object<'py>) -> Result<[Object<'py>; 2], Raised<'py>> {
+        Ok([exchange::is_https_of(input)?, exchange::ssl_variable_of(input)?])
+    }
+
     /// A `wsgi.errors` whose lines go to the request of `input`.
     pub(crate) fn errors<'py>(&self, py: Py<'py>, input: &Object<'py>) -> Result<(Errors, Object<'py>), Raised<'py>> {
         let idle = self.native().and_then(|native| native.errors.lock().unwrap_or_else(PoisonError::into_inner).pop());

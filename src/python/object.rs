@@ -5,6 +5,7 @@
 
 use std::ffi::{CStr, c_int};
 use std::marker::PhantomData;
+use std::num::NonZero;
 use std::ptr::NonNull;
 
 use pyo3_ffi as ffi;
@@ -319,6 +320,54 @@ impl<'py> Object<'py> {
         match Raised::pending(self.py()) {
             Some(_) => None,
             None => Some(value),
+        }
+    }
+
+    /// Whether this is `True` or `False` itself; nothing for any other object, however it compares.
+    pub(crate) fn as_bool(&self) -> Option<bool> {
+        // SAFETY: attached; any object may be asked.
+        if unsafe { ffi::PyBool_Check(self.as_ptr()) } == 0 {
+            return None;
+        }
+        // SAFETY: a static object of CPython's.
+        Some(self.as_ptr() == unsafe { ffi::Py_True() })
+    }
+
+    pub(crate) fn is_str(&self) -> bool {
+        // SAFETY: attached; any object may be asked.
+        unsafe { ffi::PyUnicode_Check(self.as_ptr()) != 0 }
+    }
+
+    /// A `str` as latin-1; nothing where it has other characters, and for any other type.
+    pub(crate) fn encode_latin1(&self) -> Option<Vec<u8>> {
+        self.encode(c"latin-1")
+    }
+
+    /// A `str` as UTF-8; nothing where it has surrogates, and for any other type.
+    pub(crate) fn encode_utf8(&self) -> Option<Vec<u8>> {
+        self.encode(c"utf-8")
+    }
+
+    fn encode(&self, encoding: &CStr) -> Option<Vec<u8>> {
+        let errors = c"strict".as_ptr();
+        // SAFETY: attached; raises TypeError for anything but a str, UnicodeEncodeError where it can't be.
+        let bytes = unsafe { ffi::PyUnicode_AsEncodedString(self.as_ptr(), encoding.as_ptr(), errors) };
+        let bytes = Object::returned(self.py(), bytes).ok()?;
+        Some(bytes.as_bytes()?.to_vec())
+    }
+
+    /// A capsule without a name for an address that C code of others knows what to do with. Nothing of ours looks there.
+    pub(crate) fn capsule(py: Py<'py>, address: NonZero<usize>) -> Result<Object<'py>, Raised<'py>> {
+        let address = std::ptr::with_exposed_provenance_mut(address.get());
+        // SAFETY: attached by `py`; an address that is not NULL; the name may be NULL, and so may the destructor.
+        Object::returned(py, unsafe { ffi::PyCapsule_New(address, std::ptr::null(), None) })
+    }
+
+    /// What a capsule of ours points to is gone: it gets a name, so that asking for its pointer without one raises ValueError.
+    pub(crate) fn expire_capsule(&self) {
+        // SAFETY: attached; raises for anything but a capsule. The name is a constant, as CPython wants it.
+        if unsafe { ffi::PyCapsule_SetName(self.as_ptr(), c"mod_wsgi: the request has ended".as_ptr()) } < 0 {
+            drop(Raised::fetch(self.py()));
         }
     }
 

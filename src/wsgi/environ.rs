@@ -5,7 +5,7 @@
 //! (`SetEnv` and friends) comes first, so that whatever we compute replaces it when the last of equal keys wins.
 
 use crate::wsgi::pairs::{Appender, Pairs};
-use crate::wsgi::script_name::split;
+use crate::wsgi::script_name::{split, split_as_is};
 
 /// Receives one entry: its name, and its value unless that is missing.
 pub type Visit<'v> = dyn FnMut(&[u8], Option<&[u8]>) + 'v;
@@ -71,8 +71,8 @@ pub struct RequestFacts<'a> {
     pub process_group: &'a [u8],
     /// The resolved application group; empty for the main interpreter.
     pub application_group: &'a [u8],
-    /// The resolved name of the application object.
-    pub callable_object: &'a [u8],
+    /// The resolved name of the application object; none where it is not known yet.
+    pub callable_object: Option<&'a [u8]>,
     /// `r->log_id`; the caller has httpd make one when there is none yet.
     pub request_id: Option<&'a [u8]>,
     /// The connection's log id, if httpd made one.
@@ -157,6 +157,41 @@ pub fn environ(facts: &RequestFacts<'_>, policy: CgiPolicy, out: &mut Pairs) -> 
     Environ { url_scheme }
 }
 
+/// Appends the environ of a dispatch script: what the application will find, but for what the script is asked for, and with `HTTPS`.
+pub fn dispatch_environ(facts: &RequestFacts<'_>, policy: CgiPolicy, out: &mut Pairs) {
+    environ(facts, policy, out);
+    facts.subprocess_env.for_each(&mut |key, value| {
+        if key.eq_ignore_ascii_case(b"HTTPS") {
+            out.push_optional(b"HTTPS", value);
+        }
+    });
+}
+
+/// What only scripts see that are asked about access.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct AccessFacts<'a> {
+    /// `ServerSignature` as httpd shows it; may be empty.
+    pub server_signature: &'a [u8],
+    /// The client's host name, where httpd knows it.
+    pub remote_host: Option<&'a [u8]>,
+}
+
+/// Appends the environ of a script that decides about access: of what comes with the request and the connection, nothing that is
+/// only found out later. `Authorization` is never shown; `Proxy` is as hidden as it is for applications.
+pub fn access_environ(facts: &RequestFacts<'_>, access: AccessFacts<'_>, out: &mut Pairs) {
+    facts.headers.for_each(&mut |name, value| push_header(name, value, CgiPolicy::default(), out));
+    out.push(b"SERVER_SIGNATURE", access.server_signature);
+    push_peers(facts, out);
+    push_some(b"REMOTE_HOST", access.remote_host, out);
+    out.push(b"DOCUMENT_ROOT", facts.document_root);
+    push_line(facts, facts.method, out);
+    let (script_name, path_info) = split_as_is(facts.uri, facts.path_info, facts.included);
+    out.push(b"SCRIPT_NAME", script_name);
+    out.push(b"PATH_INFO", path_info);
+    out.push(b"mod_wsgi.process_group", facts.process_group);
+    out.push(b"mod_wsgi.application_group", facts.application_group);
+}
+
 /// Whether this key's value is a path on this machine: decoded with the filesystem encoding, ISO-8859-1 if that fails.
 #[must_use]
 pub fn is_filesystem_key(key: &[u8]) -> bool {
@@ -226,6 +261,14 @@ fn push_number(key: &[u8], number: impl Into<u64>, out: &mut Pairs) {
 /// What describes server and connection.
 fn push_server(facts: &RequestFacts<'_>, out: &mut Pairs) {
     out.push(b"REQUEST_SCHEME", facts.scheme);
+    push_peers(facts, out);
+    out.push(b"DOCUMENT_ROOT", facts.document_root);
+    out.push(b"CONTEXT_PREFIX", facts.context_prefix);
+    out.push(b"CONTEXT_DOCUMENT_ROOT", facts.context_document_root);
+}
+
+/// What describes both ends of the connection.
+fn push_peers(facts: &RequestFacts<'_>, out: &mut Pairs) {
     out.push_built(|key| key.bytes(b"SERVER_NAME"), |value| escape_html(facts.server_name, value));
     push_number(b"SERVER_PORT", facts.server_port, out);
     out.push(b"SERVER_ADDR", facts.server_addr);
@@ -233,9 +276,6 @@ fn push_server(facts: &RequestFacts<'_>, out: &mut Pairs) {
     push_number(b"REMOTE_PORT", facts.remote_port, out);
     out.push(b"SERVER_SOFTWARE", facts.server_software);
     push_some(b"SERVER_ADMIN", facts.server_admin, out);
-    out.push(b"DOCUMENT_ROOT", facts.document_root);
-    out.push(b"CONTEXT_PREFIX", facts.context_prefix);
-    out.push(b"CONTEXT_DOCUMENT_ROOT", facts.context_document_root);
 }
 
 /// What describes the request.
@@ -249,8 +289,13 @@ fn push_request(facts: &RequestFacts<'_>, policy: CgiPolicy, out: &mut Pairs) {
     push_some(b"AUTH_TYPE", facts.auth_type, out);
     push_some(b"REDIRECT_URL", previous.url, out);
     push_some(b"REDIRECT_QUERY_STRING", previous.query, out);
+    push_line(facts, if policy.head_is_get { b"GET" } else { facts.method }, out);
+}
+
+/// What the request line says.
+fn push_line(facts: &RequestFacts<'_>, method: &[u8], out: &mut Pairs) {
     out.push(b"SERVER_PROTOCOL", facts.protocol);
-    out.push(b"REQUEST_METHOD", if policy.head_is_get { b"GET" } else { facts.method });
+    out.push(b"REQUEST_METHOD", method);
     // PEP 3333, "environ Variables": QUERY_STRING "May be empty or absent." Applications of C mod_wsgi count on it.
     out.push(b"QUERY_STRING", facts.args.unwrap_or_default());
     out.push(b"REQUEST_URI", facts.request_uri);
@@ -260,7 +305,7 @@ fn push_request(facts: &RequestFacts<'_>, policy: CgiPolicy, out: &mut Pairs) {
 fn push_own(facts: &RequestFacts<'_>, out: &mut Pairs) {
     out.push(b"mod_wsgi.process_group", facts.process_group);
     out.push(b"mod_wsgi.application_group", facts.application_group);
-    out.push(b"mod_wsgi.callable_object", facts.callable_object);
+    push_some(b"mod_wsgi.callable_object", facts.callable_object, out);
     out.push(b"mod_wsgi.request_handler", facts.handler);
     out.push(b"mod_wsgi.handler_script", facts.handler_script);
     out.push(b"mod_wsgi.listener_host", facts.listener_host);

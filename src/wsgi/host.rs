@@ -76,6 +76,21 @@ pub trait Host {
     /// Gives the response up after its head went out: the client must see that it was cut off.
     fn abort(&mut self);
 
+    /// The address of the server's own record of this request, for C code that knows it; none where it is not to be passed on.
+    fn record(&self) -> Option<std::num::NonZero<usize>> {
+        None
+    }
+
+    /// Whether the client speaks TLS to the server. Asked by scripts that decide about access.
+    fn is_https(&mut self) -> bool {
+        false
+    }
+
+    /// A variable of the server's TLS module. Asked by scripts that decide about access.
+    fn ssl_variable(&mut self, _name: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+
     /// Writes one record, a line without its newline, to the log of the request's virtual host.
     fn log(&mut self, level: Level, line: &[u8]);
 }

@@ -24,7 +24,10 @@ mod testing;
 
 pub use admission::{Admission, Body, FileKind, HandlerKind, Refusal, admit};
 pub use alias::{prefix_match, target};
-pub use environ::{CgiPolicy, Entries, Environ, Previous, RequestFacts, UrlScheme, Visit, environ, is_filesystem_key};
+pub use environ::{
+    AccessFacts, CgiPolicy, Entries, Environ, Previous, RequestFacts, UrlScheme, Visit, access_environ,
+    dispatch_environ, environ, is_filesystem_key,
+};
 pub use group::{Lookups, application_group, callable_object, process_group, resource_of, script_application_group};
 pub use head::{Head, HeaderError, StatusError};
 pub use head_to_get::{MapHead, head_is_get};

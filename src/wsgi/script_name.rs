@@ -23,11 +23,14 @@ pub(super) struct SplitPath<'a> {
 /// PEP 3333, "environ Variables": "SCRIPT_NAME: The initial portion of the request URL's "path" that corresponds to the
 /// application object ... This may be an empty string, if the application corresponds to the "root" of the server."
 pub(super) fn split<'a>(uri: &'a [u8], path_info: &'a [u8], included: bool) -> SplitPath<'a> {
+    let (script_name, path_info) = split_as_is(uri, path_info, included);
+    SplitPath { script_name: collapse_slashes(script_name), path_info: collapse_slashes(path_info) }
+}
+
+/// As [`split`], with all slashes as they are.
+pub(super) fn split_as_is<'a>(uri: &'a [u8], path_info: &'a [u8], included: bool) -> (&'a [u8], &'a [u8]) {
     let end = if included || path_info.is_empty() { uri.len() } else { script_name_len(uri, path_info) };
-    SplitPath {
-        script_name: collapse_slashes(uri.get(..end).unwrap_or_default()),
-        path_info: collapse_slashes(path_info),
-    }
+    (uri.get(..end).unwrap_or_default(), path_info)
 }
 
 /// The script name as it appears in `%{RESOURCE}`: split off as for `environ`, in lower case when `WSGICaseSensitivity` is Off.

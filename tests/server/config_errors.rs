@@ -69,6 +69,8 @@ wsgi_test!(a_directive_in_the_wrong_place_is_refused, embedded, |site| {
             ("<VirtualHost *:80>\nWSGIRestrictEmbedded On\n</VirtualHost>", &["WSGIRestrictEmbedded"]),
             ("<Directory /x>\nWSGIPythonPath /y\n</Directory>", &["WSGIPythonPath"]),
             ("<Location /x>\nWSGIScriptAlias /x /y\n</Location>", &["WSGIScriptAlias"]),
+            ("WSGIAccessScript /x", &["WSGIAccessScript"]),
+            ("<VirtualHost *:80>\nWSGIAuthUserScript /x\n</VirtualHost>", &["WSGIAuthUserScript"]),
         ],
     );
 });
@@ -77,10 +79,7 @@ wsgi_test!(what_comes_with_a_later_version_is_refused_by_name, embedded, |site| 
     refused(
         &site,
         &[
-            ("<Directory /x>\nWSGIAuthUserScript /y\n</Directory>", &["WSGIAuthUserScript"]),
             ("WSGITrustedProxies 10.0.0.1", &["WSGITrustedProxies"]),
-            ("WSGIDispatchScript /x", &["WSGIDispatchScript"]),
-            ("WSGIPassApacheRequest On", &["WSGIPassApacheRequest"]),
             ("WSGIReloadMechanism Interpreter", &["WSGIReloadMechanism"]),
         ],
     );
@@ -93,7 +92,7 @@ wsgi_test!(what_has_no_effect_loads, embedded, |site| {
             ("WSGIProcessGroup %{GLOBAL}", &[]),
             ("WSGIScriptAlias /x /y process-group=%{GLOBAL} application-group=%{GLOBAL}", &[]),
             ("WSGISocketPrefix run/wsgi\nWSGISocketRotation Off\nWSGIAcceptMutex default", &[]),
-            ("WSGIPassApacheRequest Off\nWSGIServerMetrics Off\nWSGIPerInterpreterGIL Off", &[]),
+            ("WSGIServerMetrics Off\nWSGIPerInterpreterGIL Off", &[]),
             ("<Directory /x>\nWSGIGroupAuthoritative On\n</Directory>", &[]),
             ("WSGIErrorOverride On\nWSGIIgnoreActivity On\nWSGIVerboseDebugging On", &[]),
             ("<Directory /x>\nWSGIRestrictProcess %{GLOBAL}\n</Directory>", &[]),

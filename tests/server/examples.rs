@@ -1,8 +1,10 @@
 //! Every configuration in `conf-examples/` starts and serves what it says.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
+use crate::access::{base64, digest_of as digest};
 use crate::frameworks::environment;
 use crate::harness::folder::copy;
 use crate::harness::httpd::tree;
@@ -90,6 +92,55 @@ wsgi_test!(rewrite_root_conf, embedded, |site| {
     let server = example(site, "rewrite-root.conf").start();
     assert_eq!(ask(&server, "/page.txt").ok(), "static");
     assert_eq!(ask(&server, "/anything/else").ok(), "site /anything/else");
+});
+
+/// A site whose users are told by `auth/users.py`: joe in the group staff, ann in that and in admins.
+fn with_users(site: Site, modules: &[&str]) -> Site {
+    copy(&tree().join("conf-examples/auth"), &site.root.join("site/auth"));
+    for (user, groups) in [("joe", &["staff"][..]), ("ann", &["staff", "admins"])] {
+        let mut adds = std::process::Command::new("/usr/bin/python3")
+            .arg(site.root.join("site/auth/users.py"))
+            .arg(user)
+            .args(groups)
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        writeln!(adds.stdin.take().unwrap(), "{user}'s secret é").unwrap();
+        assert!(adds.wait().unwrap().success());
+    }
+    site.load(modules).load(&["authz_user"]).file(
+        "site/app/app.wsgi",
+        "def application(environ, start_response):\n    start_response('200 OK', [])\n    return [environ.get('REMOTE_USER', 'nobody').encode()]\n",
+    )
+}
+
+wsgi_test!(basic_auth_conf, embedded, |site| {
+    let server = example(with_users(site, &["auth_basic"]), "basic-auth.conf").start();
+    let ask = |target: &str, credentials: &str| {
+        let header = format!("Basic {}", base64(credentials.as_bytes()));
+        server.ask(&Request::get(target).header("Host", "shop.example").header("Authorization", &header))
+    };
+    assert_eq!(server.ask(&Request::get("/").header("Host", "shop.example")).status, 401);
+    assert_eq!(ask("/", "joe:joe's secret é").ok(), "joe");
+    assert_eq!(ask("/admin", "ann:ann's secret é").ok(), "ann");
+    assert_eq!(server.ask(&Request::get("/about").header("Host", "shop.example")).ok(), "nobody");
+    for (log, target, credentials) in
+        [("AH01617", "/", "joe:wrong"), ("AH01618", "/", "eve:x"), ("AH01631", "/admin", "joe:joe's secret é")]
+    {
+        server.expect_log(log);
+        assert_eq!(ask(target, credentials).status, 401, "{credentials}");
+    }
+    server.expect_log("WSGI0060: ");
+});
+
+wsgi_test!(digest_auth_conf, embedded, |site| {
+    let server = example(with_users(site, &["auth_digest"]), "digest-auth.conf").start();
+    let ask = |user: &str, password: &str| digest(&server, "shop.example", "/", user, password);
+    assert_eq!(ask("joe", "joe's secret é").ok(), "joe");
+    for (log, user, password) in [("AH01794", "joe", "wrong"), ("AH01790", "eve", "x")] {
+        server.expect_log(log);
+        assert_eq!(ask(user, password).status, 401, "{user}");
+    }
 });
 
 wsgi_test!(debian_wsgi_conf, embedded, |site| {

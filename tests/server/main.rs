@@ -13,6 +13,9 @@
 
 mod harness;
 
+// Scripts that httpd asks, handlers that are scripts.
+mod access;
+
 // What httpd -t refuses.
 mod config_errors;
 // What daemon mode has of its own.

@@ -4,6 +4,7 @@
 //! getter gives is tied to `&self`, setters take `&mut self`: nothing read is used after a change. `Request` leaves neither its
 //! thread nor the call.
 
+mod access;
 mod connection;
 mod input;
 mod mapping;
@@ -242,7 +243,7 @@ impl<'r> Request<'r> {
     }
 
     /// A text for a field of the request.
-    fn copied(&self, text: &[u8]) -> Result<*mut c_char, InnerNul> {
+    pub(in crate::apache) fn copied(&self, text: &[u8]) -> Result<*mut c_char, InnerNul> {
         self.pool().copy_cstring(text).map(|text: &CStr| text.as_ptr().cast_mut())
     }
 

@@ -13,6 +13,8 @@ mod scripts;
 mod telemetry;
 
 #[cfg(test)]
+mod access_lines;
+#[cfg(test)]
 mod daemon_lines;
 #[cfg(test)]
 mod lines;

@@ -3,7 +3,6 @@
 use super::super::group::variable;
 use super::super::refusal::shown;
 use super::super::{Arguments, Context, Directive, HeadMapping, Kind, Merge, Standing};
-use super::later_unless_off;
 
 /// What the rows of this theme share.
 const ROW: Directive = Directive {
@@ -18,7 +17,7 @@ const ROW: Directive = Directive {
     help: c"",
     doc: "",
     standing: Standing::InEffect,
-    apply: later_unless_off,
+    apply: |_, words| words.on_off().map(|_| ()),
 };
 
 pub(super) const APPLICATION_GROUP: Directive = Directive {
@@ -180,11 +179,14 @@ pub(super) const PASS_APACHE_REQUEST: Directive = Directive {
     name: c"WSGIPassApacheRequest",
     context: Context::ServerOrDirectory,
     syntax: "WSGIPassApacheRequest On|Off",
-    help: c"On hands httpd's request record to the application (not yet)",
-    doc: "On will put httpd's request record into environ as `apache.request_rec`, for C extensions that speak to httpd \
-          (embedded mode only).",
-    standing: Standing::Later(
-        "On comes with a later version of this module; remove the line, or write Off: environ then has no apache.request_rec",
-    ),
+    help: c"On hands httpd's request record to the application (embedded mode)",
+    doc: "With On environ has httpd's request record as `apache.request_rec`: a capsule without a name, for C extensions that \
+          speak to httpd. In embedded mode only, and for the scripts that httpd asks (access, authentication, groups, dispatch), \
+          which always run there. With the end of the request the capsule gets a name, so that `PyCapsule_GetPointer` without \
+          one fails from then on.",
+    apply: |place, words| {
+        place.dir.pass_apache_request = Some(words.on_off()?);
+        Ok(())
+    },
     ..ROW
 };

@@ -8,10 +8,10 @@ use super::super::group::fixed_name;
 use super::super::refusal::shown;
 use super::super::server::covers;
 use super::super::{
-    Alias, AliasPattern, Arguments, Context, Directive, ImportOrigin, ImportScript, Kind, Merge, OptionRow, Place,
-    Refusal, ServerConfig, Standing, Surroundings, Words,
+    Alias, AliasPattern, Arguments, Context, Directive, HandlerScript, ImportOrigin, ImportScript, Kind, Merge,
+    OptionRow, Place, Refusal, ServerConfig, Standing, Surroundings, Words,
 };
-use super::{APPLICATION_GROUP_OPTION, PROCESS_GROUP_OPTION, later};
+use super::{APPLICATION_GROUP_OPTION, PROCESS_GROUP_OPTION, access};
 
 const ALIAS_OPTIONS: &[OptionRow] = &[
     PROCESS_GROUP_OPTION,
@@ -101,7 +101,11 @@ fn target(surroundings: &dyn Surroundings, words: &Words<'_>) -> Result<Vec<u8>,
 }
 
 /// A path, absolute as written or below `ServerRoot`.
-fn below_server_root(surroundings: &dyn Surroundings, words: &Words<'_>, path: &[u8]) -> Result<PathBuf, Refusal> {
+pub(super) fn below_server_root(
+    surroundings: &dyn Surroundings,
+    words: &Words<'_>,
+    path: &[u8],
+) -> Result<PathBuf, Refusal> {
     if path.starts_with(b"/") {
         return Ok(PathBuf::from(OsStr::from_bytes(path)));
     }
@@ -220,33 +224,61 @@ pub(super) const IMPORT_SCRIPT: Directive = Directive {
 pub(super) const DISPATCH_SCRIPT: Directive = Directive {
     name: c"WSGIDispatchScript",
     context: Context::ServerOrDirectory,
-    arguments: Arguments::List,
-    options: &[],
+    arguments: Arguments::Options(1),
+    options: access::SCRIPT_OPTIONS,
     syntax: "WSGIDispatchScript file-path [application-group=name]",
     merge: Merge::InnerWins,
-    help: c"Script that chooses the groups of a request (not yet)",
-    doc: "Will name a script that chooses process group, application group and callable for each request.",
-    standing: Standing::Later(
-        "comes with a later version of this module; remove the line and choose with WSGIApplicationGroup %{ENV:variable} and \
-         RewriteRule [E=...]",
-    ),
-    apply: later,
+    help: c"Script that chooses groups and callable of a request, and its interpreter",
+    doc: "Names a script that chooses, for each WSGI request here, where it is run. Each of its functions is optional, gets \
+          environ, and is called in this order: `process_group(environ)`, `application_group(environ)`, \
+          `callable_object(environ)`. What it returns, a `str` or `bytes`, stands for `WSGIProcessGroup`, \
+          `WSGIApplicationGroup` or `WSGICallableObject`, and for the options of an alias, `%{...}` forms too; `None` leaves \
+          them. `WSGIRestrictProcess` is asked afterwards.\n\n\
+          Anything else, an exception, and a script that can't be loaded answer 500, and the log says why. The script runs in \
+          httpd's own processes, also where the application runs in a daemon process group. [access.md](access.md#dispatch-scripts) \
+          has an example.",
+    apply: |place, words| {
+        place.dir.dispatch_script = Some(access::script(place, words)?);
+        Ok(())
+    },
     ..SCRIPT_ALIAS
 };
 
 pub(super) const HANDLER_SCRIPT: Directive = Directive {
     name: c"WSGIHandlerScript",
     context: Context::ServerOrDirectory,
-    arguments: Arguments::List,
-    options: &[],
+    options: &[
+        OptionRow {
+            doc: "The processes that run the script, instead of `WSGIProcessGroup`: a daemon process group, or one of the forms \
+                  that `WSGIProcessGroup` knows.",
+            ..PROCESS_GROUP_OPTION
+        },
+        APPLICATION_GROUP_OPTION,
+        OptionRow {
+            name: "pass-authorization",
+            value: "On|Off",
+            doc: "Instead of `WSGIPassAuthorization`.",
+            ..APPLICATION_GROUP_OPTION
+        },
+    ],
     syntax: "WSGIHandlerScript name file-path [option=value ...]",
     merge: Merge::ByName,
-    help: c"Handler for SetHandler and AddHandler that a script serves (not yet)",
-    doc: "Will give a name to a script, to be used in `SetHandler` and `AddHandler`: its function `handle_request` then serves \
-          resources of that kind.",
-    standing: Standing::Later(
-        "comes with a later version of this module; remove the line and map the URLs with WSGIScriptAlias",
-    ),
-    apply: later,
+    help: c"Handler for SetHandler and AddHandler, the script behind it, options",
+    doc: "Gives a name to a script, to be used in `SetHandler` and `AddHandler`, or as `H=` of a `RewriteRule`: its function \
+          `handle_request(environ, start_response)`, a WSGI application, then serves resources of that kind. The resource, found \
+          as `environ[\"SCRIPT_FILENAME\"]`, need not exist; the script is `environ[\"mod_wsgi.handler_script\"]`. \
+          `Options ExecCGI` is not needed. Upper and lower case of the name are the same, because httpd makes names of \
+          handlers lower case.",
+    apply: |place, words| {
+        let script = HandlerScript {
+            name: words.word(0).to_vec(),
+            path: below_server_root(place.surroundings, words, words.word(1))?.into_os_string().into_vec(),
+            process_group: words.option("process-group").map(<[u8]>::to_vec),
+            application_group: words.option("application-group").map(<[u8]>::to_vec),
+            pass_authorization: words.option_on_off("pass-authorization")?,
+        };
+        place.dir.add_handler_script(script);
+        Ok(())
+    },
     ..SCRIPT_ALIAS
 };

@@ -47,7 +47,7 @@ fn facts<'a>(headers: &'a Pairs, subprocess_env: &'a Pairs) -> RequestFacts<'a> 
         handler_script: b"",
         process_group: b"",
         application_group: b"www.example.com:8080|/shop",
-        callable_object: b"application",
+        callable_object: Some(b"application"),
         request_id: Some(b"id1"),
         connection_id: None,
         listener_host: b"",
@@ -382,4 +382,45 @@ fn only_file_names_are_decoded_as_file_names() {
     for (key, expected) in [("DOCUMENT_ROOT", true), ("SCRIPT_FILENAME", true), ("CONTEXT_DOCUMENT_ROOT", false)] {
         assert_eq!(is_filesystem_key(key.as_bytes()), expected);
     }
+}
+
+#[test]
+fn a_dispatch_script_sees_no_callable_but_https() {
+    let (headers, env) = (Pairs::default(), entries(&[("https", Some("on")), ("SHOP", Some("x"))]));
+    let mut out = Pairs::default();
+    dispatch_environ(&RequestFacts { callable_object: None, ..facts(&headers, &env) }, CgiPolicy::default(), &mut out);
+    check(
+        &out,
+        &[
+            ("HTTPS", Some("on")),
+            ("SHOP", Some("x")),
+            ("mod_wsgi.callable_object", None),
+            ("SCRIPT_NAME", Some("/shop")),
+        ],
+    );
+}
+
+#[test]
+fn an_access_script_has_exactly_these_keys() {
+    let headers = entries(&[
+        ("Host", Some("www.example.com")),
+        ("Content-Type", Some("text/plain")),
+        ("Authorization", Some("Basic eA==")),
+        ("Proxy-Authorization", Some("Basic eA==")),
+        ("Proxy", Some("http://evil")),
+        ("X_User", Some("root")),
+    ]);
+    let env = entries(&[("SECRET", Some("x")), ("HTTPS", Some("on"))]);
+    let (uri, path_info) = (b"/a//b/c//d", b"/c//d");
+    let facts = RequestFacts { user: Some(b"joe"), server_admin: Some(b"me"), uri, path_info, ..facts(&headers, &env) };
+    let mut out = Pairs::default();
+    access_environ(&facts, AccessFacts { server_signature: b"<i/>", remote_host: Some(b"client.example") }, &mut out);
+    let mut keys: Vec<_> = out.iter().map(|(key, _)| String::from_utf8_lossy(key).into_owned()).collect();
+    keys.sort();
+    let wanted = "CONTENT_TYPE DOCUMENT_ROOT HTTP_HOST PATH_INFO QUERY_STRING REMOTE_ADDR REMOTE_HOST REMOTE_PORT REQUEST_METHOD \
+                  REQUEST_URI SCRIPT_NAME SERVER_ADDR SERVER_ADMIN SERVER_NAME SERVER_PORT SERVER_PROTOCOL SERVER_SIGNATURE \
+                  SERVER_SOFTWARE mod_wsgi.application_group mod_wsgi.process_group";
+    assert_eq!(keys.join(" "), wanted);
+    // What is decided about is the path as it was sent.
+    check(&out, &[("SCRIPT_NAME", Some("/a//b")), ("PATH_INFO", Some("/c//d")), ("SERVER_SIGNATURE", Some("<i/>"))]);
 }
