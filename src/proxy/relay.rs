@@ -44,7 +44,7 @@ pub(super) enum Outcome {
 }
 
 /// Data up to here is gathered, above it goes straight from the connection's buffer.
-const SMALL: usize = 8 * 1024;
+const SMALL: usize = 32 * 1024;
 /// So much is gathered before it is passed on.
 const GATHERED: usize = 64 * 1024;
 /// Read of the body at a time.
@@ -141,7 +141,10 @@ impl Relay<'_, '_> {
 
     /// Nothing is here: if there is nothing for a while, what was gathered goes out.
     fn before_waiting(&mut self) -> Result<(), Stop> {
-        if (self.waiting > 0 || self.unflushed > 0) && !self.connection.is_readable(self.rules.flush_delay)? {
+        if (self.waiting > 0 || self.unflushed > 0)
+            && !self.connection.has_more()?
+            && !self.connection.is_readable(self.rules.flush_delay)?
+        {
             self.flush()?;
         }
         Ok(())

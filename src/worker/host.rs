@@ -10,6 +10,7 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use super::connection::Taken;
 use super::log;
 use super::process::Process;
+use crate::python::give_way;
 use crate::wire::{self, Body, BodyError, End, FrameError, FromChild, FromWorker};
 use crate::wsgi::{Gone, Head, Host, InputError, Level, Then};
 
@@ -66,7 +67,7 @@ impl Frames {
             let mut frame = Vec::new();
             let _ = FromWorker::Refused.encode(&mut frame);
             // Not given back: whoever refuses is about to end.
-            let _ = connection.stream().send(&[&frame], None);
+            let _ = connection.stream().send(&[&frame], None, give_way);
         }
     }
 
@@ -89,10 +90,10 @@ impl Frames {
         let Some(connection) = &self.connection else { return Err(Gone) };
         let waiting = std::mem::take(&mut self.waiting);
         let sent = if waiting.is_empty() {
-            connection.stream().send(parts, descriptor)
+            connection.stream().send(parts, descriptor, give_way)
         } else {
             let all: Vec<&[u8]> = std::iter::once(waiting.as_slice()).chain(parts.iter().copied()).collect();
-            connection.stream().send(&all, descriptor)
+            connection.stream().send(&all, descriptor, give_way)
         };
         if let Err(cause) = sent {
             self.lose(&cause);
@@ -130,7 +131,7 @@ impl Frames {
         let asked = FromWorker::WantBody(u32::try_from(size).unwrap_or(u32::MAX)).encode(&mut want);
         asked.map_err(|error| InputError::Failed(error.to_string()))?;
         let Some(connection) = &self.connection else { return Err(InputError::ClientGone) };
-        if let Err(cause) = connection.stream().send(&[&want], None) {
+        if let Err(cause) = connection.stream().send(&[&want], None, give_way) {
             self.lose(&cause);
             return Err(InputError::ClientGone);
         }
@@ -201,6 +202,10 @@ impl Frames {
 }
 
 impl Host for Frames {
+    fn gives_way(&self) -> bool {
+        true
+    }
+
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, InputError> {
         let read = self.receive(buffer);
         match &read {
@@ -261,7 +266,7 @@ impl Host for Frames {
         let mut frame = Vec::new();
         let sent = self.connection.as_ref().is_some_and(|connection| {
             FromWorker::Log { level: log::number(level), line }.encode(&mut frame).is_ok()
-                && connection.stream().send(&[&frame], None).is_ok()
+                && connection.stream().send(&[&frame], None, give_way).is_ok()
         });
         if !sent {
             // The answer is complete, or its child is gone: what is still said is the group's.
