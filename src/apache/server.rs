@@ -2,7 +2,6 @@
 
 use std::ffi::{CStr, c_int};
 use std::marker::PhantomData;
-use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
 use std::time::Duration;
 
@@ -95,20 +94,6 @@ impl<'s> Server<'s> {
         // SAFETY: field invariant: a live server; a plain field read.
         let microseconds = unsafe { (*self.as_raw()).timeout };
         Duration::from_micros(u64::try_from(microseconds).unwrap_or(0))
-    }
-
-    /// The open error log: a file, or the way to a program; `None` where records go to syslog.
-    pub(crate) fn error_log(&self) -> Option<BorrowedFd<'s>> {
-        // SAFETY: field invariant: a live server; a plain field read.
-        let log = unsafe { (*self.as_raw()).error_log };
-        if log.is_null() {
-            return None;
-        }
-        let mut descriptor: c_int = -1;
-        // SAFETY: httpd's open file, and a place for one number.
-        let status = unsafe { raw::apr_os_file_get(&raw mut descriptor, log) };
-        // SAFETY: httpd keeps its logs open as long as the configuration, so as long as this server.
-        (status == 0 && descriptor >= 0).then(|| unsafe { BorrowedFd::borrow_raw(descriptor) })
     }
 
     /// The level from which on this module's records are shown here, as httpd counts: 3 error .. 7 debug, 8 trace1.

@@ -1,4 +1,4 @@
-//! Linux, as far as processes of ours need it: channels with descriptors, starting and watching processes, signals, waiting, log pipes.
+//! Linux, as far as processes of ours need it: channels with descriptors, starting and watching processes, signals, waiting, log pipes and log records.
 //!
 //! Used by httpd's parent and children (`proxy`), the supervisor and the workers. Nothing here knows what a message means: bytes,
 //! descriptors and process ids go in and out. Every descriptor made here is close-on-exec and owned by a value that closes it.
@@ -16,6 +16,7 @@ pub mod logpipe;
 pub mod memory;
 pub mod pidfd;
 pub mod poll;
+pub mod record;
 pub mod signals;
 pub mod spawn;
 pub mod stream;

@@ -32,7 +32,8 @@ pub(crate) fn serve(request: &mut Request<'_>, visit: &Visit) -> Answer {
         request.log(Level::Err, format_args!("{distrust}"));
         return Answer::status(403);
     }
-    let frame = match encoded(request, visit, group) {
+    let content = content(request, visit.body);
+    let frame = match encoded(request, visit, group, content.as_deref()) {
         Ok(frame) => frame,
         Err(failure) => return failed(request, &failure),
     };
@@ -62,8 +63,15 @@ fn failed(request: &Request<'_>, failure: &Failure) -> Answer {
     Answer::status(failure.status())
 }
 
+/// A small body that came with the head, as most do: the worker need not ask for it.
+fn content(request: &mut Request<'_>, body: Body) -> Option<Vec<u8>> {
+    let Body::Length(length) = body else { return None };
+    let length = usize::try_from(length).ok().filter(|length| *length <= wire::WHOLE_MOST)?;
+    request.body_that_came(length)
+}
+
 /// The REQUEST frame.
-fn encoded(request: &Request<'_>, visit: &Visit, group: &Group) -> Result<Vec<u8>, Failure> {
+fn encoded(request: &Request<'_>, visit: &Visit, group: &Group, content: Option<&[u8]>) -> Result<Vec<u8>, Failure> {
     let root = group.options.chroot.as_deref();
     let script = match root {
         None => visit.script.as_slice(),
@@ -89,10 +97,11 @@ fn encoded(request: &Request<'_>, visit: &Visit, group: &Group) -> Result<Vec<u8
         method: visit.method(),
         request_start: visit.arrived,
         queue_start: now(),
-        body: match visit.body {
-            Body::None => wire::Body::None,
-            Body::Length(length) => wire::Body::Length(length),
-            Body::Chunked => wire::Body::Chunked,
+        body: match (visit.body, content) {
+            (_, Some(content)) => wire::Body::Whole(content),
+            (Body::None, None) => wire::Body::None,
+            (Body::Length(length), None) => wire::Body::Length(length),
+            (Body::Chunked, None) => wire::Body::Chunked,
         },
         environ: environ.entries(),
     }

@@ -79,7 +79,7 @@ impl Site {
     /// Sends a request with this body to come and answers the outcome, while the workers run; `work` has the listeners.
     pub(super) fn exchange(
         &self,
-        body: Body,
+        body: Body<'_>,
         client: &mut Scripted,
         work: impl FnOnce(&[UnixListener]) + Send,
     ) -> Outcome {
@@ -113,7 +113,7 @@ impl Drop for Site {
 }
 
 /// The frame of a small request.
-pub(super) fn request(body: Body) -> Vec<u8> {
+pub(super) fn request(body: Body<'_>) -> Vec<u8> {
     let mut frame = Vec::new();
     let request = wire::Request {
         application_group: b"",

@@ -68,10 +68,9 @@ impl Groups {
     /// `ids` in the order of the plans.
     pub(super) fn adopt(&mut self, configuration: Configuration, ids: Vec<GroupId>) {
         for (id, (group, log)) in ids.into_iter().zip(configuration.groups) {
-            let level = group.settings.log_level;
             match self.logs.get_mut(&id) {
-                Some(open) => open.reopen(log, level),
-                None => drop(self.logs.insert(id, Log::new(log, level))),
+                Some(open) => open.reopen(log, &group.settings),
+                None => drop(self.logs.insert(id, Log::new(log, &group.settings))),
             }
             self.groups.insert(id, group);
         }

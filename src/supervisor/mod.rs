@@ -10,13 +10,15 @@ mod log;
 mod memory;
 mod run;
 mod states;
+mod syslog;
 mod workers;
 
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use crate::os::logpipe;
+use crate::os::logpipe::PLAIN_LEVEL;
+use crate::os::record::{Format, Line};
 
 /// The whole program. Standard error is the main server's error log.
 #[must_use]
@@ -33,7 +35,8 @@ pub fn main() -> ExitCode {
 /// For what concerns no group.
 fn complain(text: &str) {
     let pid = nix::unistd::getpid().as_raw();
-    for record in logpipe::records(logpipe::PLAIN_LEVEL, pid, text.as_bytes(), SystemTime::now()) {
+    let line = Line { level: PLAIN_LEVEL, pid, now: SystemTime::now(), server_name: b"", text: text.as_bytes() };
+    for record in Format::usual().records(&line) {
         // Where this fails there is nobody left to be told.
         let _written = std::io::stderr().write_all(&record);
     }

@@ -99,6 +99,8 @@ impl Workers {
         let streams = Streams { stdin: self.nothing.as_fd(), stdout: output.as_fd(), stderr: output.as_fd() };
         let child = spawn(group.executable.as_fd(), &name, streams, there.into())?;
         let pid = child.pid.as_raw();
+        // Whoever was killed before this one began was another.
+        self.memory.look();
         self.writers.push(Writer { group: id, worker, pid, pipe });
         self.running.insert(worker, Running { child, channel: Some(here) });
         Ok(pid)

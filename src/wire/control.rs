@@ -46,6 +46,26 @@ pub struct GroupSettings {
     pub sockets: Vec<Vec<u8>>,
     /// httpd's effective LogLevel for our module in the group's server, as httpd counts (3 error .. 7 debug, 8 trace1).
     pub log_level: u8,
+    /// What is not the workers' to know, nor in the key.
+    pub log: LogSettings,
+}
+
+/// How the supervisor writes a group's records.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogSettings {
+    /// `ErrorLogFormat`; none: httpd's default.
+    pub format: Option<Vec<u8>>,
+    /// `ServerName`, which the format may ask for.
+    pub server_name: Vec<u8>,
+    /// Where `ErrorLog` names syslog; the descriptor is httpd's standard error then.
+    pub syslog: Option<Syslog>,
+}
+
+/// The facility as in syslog's header, and the tag.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Syslog {
+    pub facility: u8,
+    pub tag: Vec<u8>,
 }
 
 /// Who a worker becomes. Nothing is changed where the parent is not root.

@@ -21,6 +21,13 @@ impl<'a> Fields<'a> {
         Ok(*taken)
     }
 
+    /// So many bytes, as they lie there.
+    pub(super) fn bytes(&mut self, field: &'static str, length: usize) -> Result<&'a [u8], FrameError> {
+        let (taken, rest) = self.rest.split_at_checked(length).ok_or(self.truncated(field))?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
     /// Bytes behind their length.
     pub(super) fn counted(&mut self, field: &'static str) -> Result<&'a [u8], FrameError> {
         let (taken, rest) = counted(self.rest).ok_or(self.truncated(field))?;

@@ -7,6 +7,8 @@ pub(super) const HEADER: usize = 8;
 
 /// The most payload bytes of a REQUEST; httpd's own limits for request heads end long before.
 pub const REQUEST_MOST: usize = 16 * 1024 * 1024;
+/// The most bytes of a body that travels with its REQUEST.
+pub const WHOLE_MOST: usize = 16 * 1024;
 /// The most payload bytes of a BODY.
 pub const BODY_MOST: usize = 1024 * 1024;
 /// The most payload bytes of a HEAD, status line and lengths included.
@@ -148,7 +150,7 @@ impl Stage {
     pub(super) const fn after_child(self, frame: &FromChild<'_>) -> Stage {
         match frame {
             FromChild::Hello(_) | FromChild::BodyEnd | FromChild::BodyError(_) => Stage::Between,
-            FromChild::Request(request) if request.body.is_none() => Stage::Between,
+            FromChild::Request(request) if !request.body.follows() => Stage::Between,
             FromChild::Request(_) | FromChild::Body(_) => Stage::Body,
         }
     }

@@ -23,10 +23,10 @@ mod tests;
 pub use child::{BodyError, FromChild, Hello};
 pub use entries::{Entries, Headers};
 pub use error::{FrameError, Kind};
-pub use frame::{BODY_MOST, DATA_MOST, HEAD_MOST, LOG_MOST, REQUEST_MOST};
+pub use frame::{BODY_MOST, DATA_MOST, HEAD_MOST, LOG_MOST, REQUEST_MOST, WHOLE_MOST};
 pub use reader::{HEADER_LINE, Reader};
 pub use request::{Body, Request};
 pub use worker::{End, FromWorker, data_header, encode_head};
 
 /// The version of the frames; a peer of another version is refused at its HELLO. Raised with every change of the frames.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;

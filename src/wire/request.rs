@@ -1,24 +1,27 @@
-//! REQUEST: everything that a worker has to know to serve a request, but for the bytes of its body.
+//! REQUEST: everything that a worker has to know to serve a request, but for the bytes of a body that is long or still to come.
 
 use super::entries::put_entry;
 use super::fields::{Fields, check_seconds, put_counted};
 use super::frame::{Header, append};
-use super::{Entries, FrameError, Kind};
+use super::{Entries, FrameError, Kind, WHOLE_MOST};
 
-/// A request's body, as the child knows it before reading.
+/// A request's body, as the child knows it when it sends the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Body {
+pub enum Body<'a> {
     /// There is none: WANT_BODY may not be sent.
     None,
     /// The `Content-Length` of the client. An input filter of httpd may make the body shorter or longer.
     Length(u64),
     /// The client sends it in chunks; its length is not known.
     Chunked,
+    /// All of it, at most [`super::WHOLE_MOST`] bytes: WANT_BODY may not be sent.
+    Whole(&'a [u8]),
 }
 
-impl Body {
-    pub(super) const fn is_none(self) -> bool {
-        matches!(self, Body::None)
+impl Body<'_> {
+    /// Whether it travels in frames of its own.
+    pub(super) const fn follows(self) -> bool {
+        matches!(self, Body::Length(_) | Body::Chunked)
     }
 }
 
@@ -49,7 +52,7 @@ pub struct Request<'a, E = Entries<'a>> {
     /// When the request came, and when the child began to look for a worker: seconds since the epoch.
     pub request_start: f64,
     pub queue_start: f64,
-    pub body: Body,
+    pub body: Body<'a>,
     pub environ: E,
 }
 
@@ -62,12 +65,14 @@ const HTTPS: u8 = 16;
 const BODY_NONE: u8 = 0;
 const BODY_LENGTH: u8 = 1;
 const BODY_CHUNKED: u8 = 2;
+const BODY_WHOLE: u8 = 3;
 
 impl<'e, E: IntoIterator<Item = (&'e [u8], Option<&'e [u8]>)>> Request<'_, E> {
     /// Appends the frame.
     ///
     /// # Errors
-    /// Where the worker would refuse it: longer than [`super::REQUEST_MOST`], or an impossible time. Nothing is appended then.
+    /// Where the worker would refuse it: longer than [`super::REQUEST_MOST`], a whole body longer than [`super::WHOLE_MOST`], or an
+    /// impossible time. Nothing is appended then.
     pub fn encode(self, out: &mut Vec<u8>) -> Result<(), FrameError> {
         let flags = [
             (self.reloading, RELOADING),
@@ -82,13 +87,16 @@ impl<'e, E: IntoIterator<Item = (&'e [u8], Option<&'e [u8]>)>> Request<'_, E> {
             for (field, seconds) in [("request_start", self.request_start), ("queue_start", self.queue_start)] {
                 out.extend_from_slice(&check_seconds(Kind::Request, field, seconds)?.to_le_bytes());
             }
-            let (code, length) = match self.body {
-                Body::None => (BODY_NONE, 0),
-                Body::Length(length) => (BODY_LENGTH, length),
-                Body::Chunked => (BODY_CHUNKED, 0),
+            let (code, length, whole) = match self.body {
+                Body::None => (BODY_NONE, 0, &[][..]),
+                Body::Length(length) => (BODY_LENGTH, length, &[][..]),
+                Body::Chunked => (BODY_CHUNKED, 0, &[][..]),
+                Body::Whole(bytes) if bytes.len() <= WHOLE_MOST => (BODY_WHOLE, bytes.len() as u64, bytes),
+                Body::Whole(_) => return Err(FrameError::Value { kind: Kind::Request, field: "body" }),
             };
             out.push(code);
             out.extend_from_slice(&length.to_le_bytes());
+            out.extend_from_slice(whole);
             for text in [self.application_group, self.script, self.callable, self.client_method, self.method] {
                 put_counted(out, text);
             }
@@ -107,10 +115,12 @@ pub(super) fn decode<'a>(header: Header, payload: &'a [u8]) -> Result<Request<'a
         queue_start: fields.seconds("queue_start")?,
         body: {
             let [code] = fields.array("body")?;
-            match (code, u64::from_le_bytes(fields.array("body")?)) {
-                (BODY_NONE, 0) => Body::None,
-                (BODY_LENGTH, length) => Body::Length(length),
-                (BODY_CHUNKED, 0) => Body::Chunked,
+            let length = u64::from_le_bytes(fields.array("body")?);
+            match (code, usize::try_from(length)) {
+                (BODY_NONE, Ok(0)) => Body::None,
+                (BODY_LENGTH, _) => Body::Length(length),
+                (BODY_CHUNKED, Ok(0)) => Body::Chunked,
+                (BODY_WHOLE, Ok(length @ ..=WHOLE_MOST)) => Body::Whole(fields.bytes("body", length)?),
                 _ => return Err(FrameError::Value { kind: header.kind, field: "body" }),
             }
         },

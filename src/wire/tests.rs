@@ -22,7 +22,7 @@ const ENVIRON: [(&[u8], Option<&[u8]>); 4] =
 
 const HEADERS: [(&[u8], &[u8]); 3] = [(b"Content-Type", b"text/plain"), (b"Set-Cookie", b"a=1"), (b"Set-Cookie", b"")];
 
-fn request<E>(body: Body, environ: E) -> Request<'static, E> {
+fn request<E>(body: Body<'static>, environ: E) -> Request<'static, E> {
     Request {
         application_group: b"localhost|/shop",
         script: b"/srv/shop.wsgi",
@@ -66,6 +66,8 @@ fn child_frames(environ: &[u8]) -> Vec<FromChild<'_>> {
         FromChild::Body(b"some bytes"),
         FromChild::Body(b""),
         FromChild::BodyEnd,
+        request(Body::Whole(b"name=value")),
+        request(Body::Whole(b"")),
         request(Body::Chunked),
         FromChild::BodyError(BodyError::TooLarge),
         request(Body::Chunked),
@@ -241,7 +243,7 @@ fn every_flag_of_a_request_stands_for_itself() {
 /// The bytes of docs/protocol.md: a change here is a new `VERSION`.
 #[test]
 fn the_bytes_are_those_of_the_page() {
-    let mut hello = vec![1, 0, 0, 0, 34, 0, 0, 0, 1, 0];
+    let mut hello = vec![1, 0, 0, 0, 34, 0, 0, 0, 2, 0];
     hello.extend([7; 32]);
     assert_eq!(child_stream(&[HELLO]), hello);
     assert_eq!(child_stream(&[FromChild::BodyEnd]), [4, 0, 0, 0, 0, 0, 0, 0]);
@@ -260,6 +262,10 @@ fn the_bytes_are_those_of_the_page() {
     assert_eq!(fixed[24..], [0, 0, 0, 0, 0, 0, 0, 0, 1, 5, 0, 0, 0, 0, 0, 0, 0]);
     assert_eq!(texts[..19], *b"\x0f\0\0\0localhost|/shop");
     assert_eq!(texts[texts.len() - 9..], *b"\x01\0\0\0k\xff\xff\xff\xff");
+    let mut whole = Vec::new();
+    request(Body::Whole(b"a=b"), [(&b"k"[..], None)]).encode(&mut whole).unwrap();
+    assert_eq!(whole[8 + 24..][..12], *b"\x03\x03\0\0\0\0\0\0\0a=b");
+    assert_eq!(whole[8 + 33 + 3..], *texts);
 }
 
 #[test]

@@ -21,19 +21,21 @@ const PIECE: usize = 256 * 1024;
 const DATA: usize = 64 * 1024;
 
 /// A request being answered.
-pub(super) struct Frames {
+pub(super) struct Frames<'q> {
     process: &'static Process,
     /// None when the answer is complete, or nobody is there to get it.
     connection: Option<Taken>,
     /// Frames that wait for the first bytes of the answer: its head.
     waiting: Vec<u8>,
     headed: bool,
-    body: Input,
+    body: Input<'q>,
     ignore_activity: bool,
 }
 
 /// How far the body is read.
-enum Input {
+enum Input<'q> {
+    /// What is left of a body that came with its request.
+    Here(&'q [u8]),
     /// Whether the child was asked for it, and so the client.
     Open {
         asked: bool,
@@ -42,10 +44,16 @@ enum Input {
     Failed(InputError),
 }
 
-impl Frames {
-    pub(super) fn new(process: &'static Process, connection: Taken, body: Body, ignore_activity: bool) -> Frames {
+impl<'q> Frames<'q> {
+    pub(super) fn new(
+        process: &'static Process,
+        connection: Taken,
+        body: Body<'q>,
+        ignore_activity: bool,
+    ) -> Frames<'q> {
         let body = match body {
             Body::None => Input::Ended,
+            Body::Whole(bytes) => Input::Here(bytes),
             Body::Length(_) | Body::Chunked => Input::Open { asked: false },
         };
         Frames { process, connection: Some(connection), waiting: Vec::new(), headed: false, body, ignore_activity }
@@ -191,6 +199,12 @@ impl Frames {
         let asked = match &mut self.body {
             Input::Ended => return Ok(0),
             Input::Failed(error) => return Err(error.clone()),
+            Input::Here(bytes) => {
+                let (taken, rest) = bytes.split_at(bytes.len().min(buffer.len()));
+                buffer.iter_mut().zip(taken).for_each(|(place, byte)| *place = *byte);
+                *bytes = rest;
+                return Ok(taken.len());
+            }
             Input::Open { asked } => std::mem::replace(asked, true),
         };
         if buffer.is_empty() {
@@ -201,7 +215,7 @@ impl Frames {
     }
 }
 
-impl Host for Frames {
+impl Host for Frames<'_> {
     fn gives_way(&self) -> bool {
         true
     }

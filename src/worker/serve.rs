@@ -106,7 +106,7 @@ impl Server {
     }
 
     /// The script has changed: this process begins no request any more, and the successor gets this one.
-    fn send_away(&self, request: &Request<'_>, host: &mut Frames) {
+    fn send_away(&self, request: &Request<'_>, host: &mut Frames<'_>) {
         let text = format!("the WSGI script {} has changed", String::from_utf8_lossy(request.script));
         log::line(Level::Info, text.as_bytes());
         // Counted as under way until it is sent away, so that the process does not end before.
@@ -117,7 +117,7 @@ impl Server {
         self.process.control.wake();
     }
 
-    fn serve(&self, request: &Request<'_>, serial: u64, seat: &Seat<'_>, host: &mut Frames) -> Outcome {
+    fn serve(&self, request: &Request<'_>, serial: u64, seat: &Seat<'_>, host: &mut Frames<'_>) -> Outcome {
         let daemon_start = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
         let mut environ = Pairs::with_capacity(64, 4096);
         for (key, value) in request.environ.clone() {

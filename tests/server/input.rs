@@ -57,6 +57,75 @@ wsgi_test!(without_a_body_reading_gives_nothing, |site| {
     assert_eq!(results(&server.post(&calls(&list), "")), expected);
 });
 
+wsgi_test!(a_body_arrives_whether_or_not_it_came_with_the_head, every_mpm, |site| {
+    let server = site.app("upload").start();
+    for length in [1, 100, 8000, 16_384, 16_385, 20_000] {
+        let body = bulk(length);
+        let expected = json!({"length": length, "md5": md5(&body), "declared": length.to_string()});
+        for version in ["HTTP/1.0", "HTTP/1.1"] {
+            let request = Request::post("/", &body).version(version);
+            assert_eq!(server.ask(&request).json(), expected, "{length} {version}");
+            for at in [0, 1, length / 2, length - 1] {
+                let mut connection = server.connect();
+                connection.send_head(&request);
+                connection.send(&body[..at]);
+                // Lets httpd see that much alone, mostly.
+                std::thread::yield_now();
+                connection.send(&body[at..]);
+                assert_eq!(connection.response("POST").json(), expected, "{length} {version}, cut at {at}");
+            }
+        }
+    }
+});
+
+wsgi_test!(what_follows_a_body_is_the_next_request, |site| {
+    let server = site.mount("/read", "upload").mount("/unread", "unread").start();
+    for path in ["/read", "/unread"] {
+        let mut connection = server.connect();
+        let head = |length| format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n");
+        connection.send(format!("{}hello{}{}four", head(5), head(0), head(4)));
+        for length in [5, 0, 4] {
+            let text = connection.response("POST").ok();
+            assert!(path == "/unread" || text.contains(&format!("\"length\": {length},")), "{text}");
+        }
+    }
+});
+
+/// `hello hello hello ... ` fifty times, by gzip.
+const GZIPPED: &str = "1f8b0800000000000203cb48cdc9c957c81825892001c14842592c010000";
+
+wsgi_test!(a_filter_may_change_the_body, |site| {
+    let site = site.load(&["deflate", "filter"]).app("upload").conf("SetInputFilter DEFLATE");
+    let server = site.start();
+    let plain = "hello ".repeat(50).into_bytes();
+    let packed: Vec<u8> =
+        (0..GZIPPED.len()).step_by(2).map(|at| u8::from_str_radix(&GZIPPED[at..at + 2], 16).unwrap()).collect();
+    let request = Request::post("/", &packed).header("Content-Encoding", "gzip");
+    for at in [packed.len(), 0, 5, packed.len() - 1] {
+        let mut connection = server.connect();
+        connection.send_head(&request);
+        connection.send(&packed[..at]);
+        std::thread::yield_now();
+        connection.send(&packed[at..]);
+        let seen = connection.response("POST").json();
+        assert_eq!((&seen["length"], &seen["md5"]), (&json!(plain.len()), &json!(md5(&plain))), "cut at {at}");
+    }
+});
+
+wsgi_test!(a_body_that_comes_too_slowly_is_an_os_error, |site| {
+    let site = site.load(&["reqtimeout"]).app("input").conf("RequestReadTimeout body=1");
+    let server = site.start();
+    server.allow_log("WSGI0126");
+    for sent in ["", "hel"] {
+        let mut connection = server.connect();
+        connection.send_head(&Request::post(&calls(&["read()", "read()"]), "hello"));
+        connection.send(sent);
+        let response = connection.response("POST");
+        assert_eq!(results(&response), json!([{"raised": "OSError"}, {"raised": "OSError"}]), "{sent:?}");
+    }
+    assert_eq!(results(&server.post(&calls(&["read()"]), "hello")), json!(["hello"]));
+});
+
 wsgi_test!(a_long_line_comes_whole, |site| {
     let server = site.app("input").start();
     let line = "x".repeat(300_000);

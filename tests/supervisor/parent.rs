@@ -14,7 +14,7 @@ use mod_wsgi::os::channel::Channel;
 use mod_wsgi::os::pidfd::{Exit, PidFd};
 use mod_wsgi::os::poll;
 use mod_wsgi::os::spawn::{Child, Streams, spawn};
-use mod_wsgi::wire::control::{FromSupervisor, GroupSettings, Identity, PythonSettings, ToSupervisor};
+use mod_wsgi::wire::control::{FromSupervisor, GroupSettings, Identity, LogSettings, PythonSettings, ToSupervisor};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
@@ -143,6 +143,7 @@ impl Group {
             imports: Vec::new(),
             sockets: Vec::new(),
             log_level: 6,
+            log: LogSettings::default(),
         }
     }
 

@@ -30,6 +30,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) path: &'a str,
     pub(crate) body: Option<&'a [u8]>,
     pub(crate) chunked: bool,
+    /// The body travels with the request.
+    pub(crate) whole: bool,
     pub(crate) body_error: Option<BodyError<'a>>,
     pub(crate) ignore_activity: bool,
 }
@@ -70,6 +72,7 @@ impl Worker {
             path,
             body: None,
             chunked: false,
+            whole: false,
             body_error: None,
             ignore_activity: false,
         }
@@ -128,6 +131,7 @@ impl Child {
             None if ask.body_error.is_none() => Body::None,
             None => Body::Chunked,
             Some(_) if ask.chunked => Body::Chunked,
+            Some(body) if ask.whole => Body::Whole(body),
             Some(body) => Body::Length(u64::try_from(body.len()).unwrap()),
         };
         let request = Request {

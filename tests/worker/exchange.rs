@@ -1,6 +1,6 @@
 //! Requests and answers as frames.
 
-use mod_wsgi::wire::{BodyError, End};
+use mod_wsgi::wire::{BodyError, End, WHOLE_MOST};
 
 use crate::child::{Answer, Ask};
 use crate::supervisor::start;
@@ -93,6 +93,26 @@ fn bodies_are_asked_for() {
     assert_eq!((answer.wants.as_slice(), answer.text().as_str()), ([0].as_slice(), "asked"));
     let answer = child.ask(&Ask { ..worker.get("/") });
     assert_eq!((answer.wants.len(), answer.text().as_str()), (0, ""), "a request without a body is not asked for one");
+}
+
+#[test]
+fn a_body_that_comes_with_its_request_is_not_asked_for() {
+    let Some(worker) = start(ECHO).ready() else { return };
+    let mut child = worker.connect();
+    let body = vec![b'x'; WHOLE_MOST];
+    for (path, body, seen) in [
+        ("/", &b"some body"[..], "some body"),
+        ("/", b"", ""),
+        ("/", &body, std::str::from_utf8(&body).unwrap()),
+        ("/lines", b"a\nbc\n\nd", r"[b'a\n', b'bc\n', b'\n', b'd']"),
+        ("/zero", b"body", "body"),
+        ("/continue", b"body", "asked"),
+        ("/unread", b"body", "unread"),
+    ] {
+        let answer = child.ask(&Ask { method: "POST", body: Some(body), whole: true, ..worker.get(path) });
+        assert_eq!((answer.text().as_str(), answer.end), (seen, Some(End::Complete)), "{path}");
+        assert_eq!(answer.wants, [0_u32; 0], "{path}");
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use mod_wsgi::config::DaemonOptions;
 use mod_wsgi::os::channel::Channel;
-use mod_wsgi::wire::control::{FromWorker, GroupSettings, Identity, PythonSettings, Reason, ToWorker};
+use mod_wsgi::wire::control::{FromWorker, GroupSettings, Identity, LogSettings, PythonSettings, Reason, ToWorker};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -100,6 +100,7 @@ impl Start {
             imports: pairs(&self.imports),
             sockets: vec![path("socket")],
             log_level: 6,
+            log: LogSettings::default(),
         };
         let settings = ToWorker::Settings { group: Box::new(group), slot: 0, preload: pairs(&self.preload) };
         ours.send(&settings, &[listener.as_fd()]).unwrap();

@@ -1,4 +1,4 @@
-//! The body: read from the request's input filters, blocking, on the request's thread.
+//! The body: read from the request's input filters, blocking (but for what came already), on the request's thread.
 //!
 //! httpd sends `100 Continue` as the first read reaches it, enforces `LimitRequestBody` and `Timeout`, and undoes chunks. An
 //! error stays: each later read answers it again.
@@ -35,16 +35,26 @@ impl BodyError {
     }
 }
 
+/// Whether a read waits for the client.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    Yes,
+    No,
+}
+
 /// What is kept between reads.
 pub(super) struct State {
     /// Made on first use, in the request's pool; may hold what a filter gave beyond what was asked.
     brigade: *mut raw::apr_bucket_brigade,
+    /// Read by `body_that_came`, which could not use it: `ahead[taken..]` is to be given first.
+    ahead: Vec<u8>,
+    taken: usize,
     end: Option<Result<(), BodyError>>,
 }
 
 impl Default for State {
     fn default() -> State {
-        State { brigade: ptr::null_mut(), end: None }
+        State { brigade: ptr::null_mut(), ahead: Vec::new(), taken: 0, end: None }
     }
 }
 
@@ -56,6 +66,12 @@ impl Request<'_> {
     /// # Errors
     /// Whatever keeps the rest of the body away; the same at each later call.
     pub(crate) fn read_body(&mut self, buffer: &mut [u8]) -> Result<usize, BodyError> {
+        if let Some(ahead) = self.input.ahead.get(self.input.taken..).filter(|ahead| !ahead.is_empty()) {
+            let count = ahead.len().min(buffer.len());
+            buffer.iter_mut().zip(ahead).for_each(|(to, from)| *to = *from);
+            self.input.taken += count;
+            return Ok(count);
+        }
         if let Some(end) = &self.input.end {
             return end.clone().map(|()| 0);
         }
@@ -66,21 +82,52 @@ impl Request<'_> {
         read
     }
 
+    /// The whole body of `length` bytes, where all of it came already. Never waits, and asks no client to send. Otherwise what came is the
+    /// first that `read_body` gives.
+    ///
+    /// For a request that nothing was read of yet, with this `Content-Length`.
+    pub(crate) fn body_that_came(&mut self, length: usize) -> Option<Vec<u8>> {
+        if length == 0 {
+            return Some(Vec::new());
+        }
+        // Where a client waits for `100 Continue`, reading sends that. Filters that change bodies may take the absence of bytes for their end.
+        if field!(self.expecting_100) != 0 || field!(self.input_filters) != field!(self.proto_input_filters) {
+            return None;
+        }
+        self.make_brigade();
+        let (mut body, mut held) = (vec![0; length], 0);
+        while let Some(room) = body.get_mut(held..).filter(|room| !room.is_empty()) {
+            let came = self.fetch(self.input.brigade, room.len(), Wait::No).and_then(|()| self.take(room));
+            held += came.as_ref().copied().unwrap_or(0);
+            if !matches!(came, Ok(1..)) {
+                self.input.end = self.input.end.take().or(came.err().map(Err));
+                body.truncate(held);
+                self.input.ahead = body;
+                return None;
+            }
+        }
+        Some(body)
+    }
+
+    fn make_brigade(&mut self) {
+        if self.input.brigade.is_null() {
+            // SAFETY: a live pool and the connection's allocator, which outlives the request.
+            self.input.brigade = unsafe { raw::apr_brigade_create(self.pool().as_raw(), self.bucket_alloc()) };
+        }
+    }
+
     fn read_on(&mut self, buffer: &mut [u8]) -> Result<usize, BodyError> {
         self.forget_expectation();
         if buffer.is_empty() {
             return self.ask_to_continue().map(|()| 0);
         }
-        if self.input.brigade.is_null() {
-            // SAFETY: a live pool and the connection's allocator, which outlives the request.
-            self.input.brigade = unsafe { raw::apr_brigade_create(self.pool().as_raw(), self.bucket_alloc()) };
-        }
+        self.make_brigade();
         loop {
             let taken = self.take(buffer)?;
             if taken > 0 || self.input.end.is_some() {
                 return Ok(taken);
             }
-            self.fetch(self.input.brigade, buffer.len())?;
+            self.fetch(self.input.brigade, buffer.len(), Wait::Yes)?;
         }
     }
 
@@ -147,12 +194,18 @@ impl Request<'_> {
         Ok(length)
     }
 
-    fn fetch(&mut self, brigade: *mut raw::apr_bucket_brigade, wanted: usize) -> Result<(), BodyError> {
+    fn fetch(&mut self, brigade: *mut raw::apr_bucket_brigade, wanted: usize, wait: Wait) -> Result<(), BodyError> {
         let wanted = raw::apr_off_t::try_from(wanted).unwrap_or(raw::apr_off_t::MAX);
         let filters = field!(self.input_filters);
+        let block = match wait {
+            Wait::Yes => raw::APR_BLOCK_READ,
+            Wait::No => raw::APR_NONBLOCK_READ,
+        };
         // SAFETY: the live request's own filters and a brigade of its pool.
-        let status =
-            unsafe { raw::ap_get_brigade(filters, brigade, raw::AP_MODE_READBYTES, raw::APR_BLOCK_READ, wanted) };
+        let status = unsafe { raw::ap_get_brigade(filters, brigade, raw::AP_MODE_READBYTES, block, wanted) };
+        if wait == Wait::No && status == libc::EAGAIN {
+            return Ok(());
+        }
         // With the head out, httpd's HTTP filter ends the response where it refuses the body, and reports success.
         let refused = status == 0 && field!(self.eos_sent) != 0 && !self.is_complete();
         match (refused, status) {
@@ -176,9 +229,8 @@ impl Request<'_> {
         if field!(self.expecting_100) == 0 || !self.input.brigade.is_null() {
             return Ok(());
         }
-        // SAFETY: a live pool and the connection's allocator, which outlives the request.
-        self.input.brigade = unsafe { raw::apr_brigade_create(self.pool().as_raw(), self.bucket_alloc()) };
-        self.fetch(self.input.brigade, 0)
+        self.make_brigade();
+        self.fetch(self.input.brigade, 0, Wait::Yes)
     }
 
     fn error_of(&mut self, status: raw::apr_status_t) -> BodyError {

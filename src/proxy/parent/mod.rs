@@ -6,6 +6,7 @@
 
 mod executables;
 mod identity;
+mod log;
 mod settings;
 mod sockets;
 mod state;
@@ -212,7 +213,7 @@ fn build(startup: &Startup<'_>, memory: Memory) -> Result<Option<Parent>, String
         });
         columns = end;
         if !sockets.paths.is_empty() {
-            groups.push(ready(settings, sockets, server)?);
+            groups.push(ready(settings, sockets, server, main, startup.pools.config)?);
         }
     }
     let mut retired = sockets::still_retiring(retired, now);
@@ -252,11 +253,18 @@ fn build(startup: &Startup<'_>, memory: Memory) -> Result<Option<Parent>, String
     }))
 }
 
-fn ready(mut settings: GroupSettings, sockets: Sockets, server: Server<'_>) -> Result<Ready, String> {
+fn ready(
+    mut settings: GroupSettings,
+    sockets: Sockets,
+    server: Server<'_>,
+    main: Server<'_>,
+    config: Pool<'_>,
+) -> Result<Ready, String> {
     use std::os::unix::ffi::OsStrExt as _;
     settings.secret = sockets.secret;
     settings.sockets = sockets.paths.iter().map(|path| path.as_os_str().as_bytes().to_vec()).collect();
-    // Where records go to syslog, workers' lines have httpd's stderr.
+    settings.log = log::settings(server, main, config);
+    // Where syslog is not to be reached, lines have httpd's stderr.
     let log = match server.error_log() {
         Some(log) => log.try_clone_to_owned(),
         None => io::stderr().as_fd().try_clone_to_owned(),

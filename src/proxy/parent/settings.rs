@@ -11,12 +11,12 @@ use crate::front::{VERSION, seen_from};
 use crate::proxy::group::Home;
 use crate::proxy::owner::Owner;
 use crate::wire;
-use crate::wire::control::{GroupSettings, PythonSettings};
+use crate::wire::control::{GroupSettings, LogSettings, PythonSettings};
 use crate::wsgi::Quoted;
 
 /// A group as configured, before it has sockets.
 pub(super) struct Wanted<'s> {
-    /// Without secret and sockets.
+    /// Without secret, sockets and log.
     pub(super) settings: GroupSettings,
     pub(super) server: Server<'s>,
     pub(super) home: Home,
@@ -66,6 +66,7 @@ fn one<'s>(
         imports,
         sockets: Vec::new(),
         log_level: host.log_level(),
+        log: LogSettings::default(),
     };
     settings.key = key(&settings, socket_owner)?;
     let home = Home {

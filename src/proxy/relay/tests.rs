@@ -148,7 +148,7 @@ fn an_answer_that_ends_early_is_cut_off() {
     let head = || Answer::head("200 OK", &[]).data(b"half");
     let mut client = Scripted::default();
     assert_eq!(answered(&mut client, &head().and(&FromWorker::End(End::Aborted)).0), "Done");
-    assert_eq!(client.got.last().unwrap(), "cut");
+    assert_eq!(client.got, ["head 200 0", "flush half", "cut"]);
     let mut client = Scripted::default();
     assert_eq!(answered(&mut client, &head().0), "Done");
     assert_eq!((client.logged(), client.got.last().unwrap().as_str()), (vec!["WSGI0119"], "cut"));
@@ -288,6 +288,30 @@ fn what_is_refused_or_unread_goes_elsewhere() {
     });
     assert_eq!(shown(&outcome), "Done");
     assert_eq!(client.got, ["log x", "head 200 2", "end hello"]);
+}
+
+#[test]
+fn a_body_that_came_with_the_head_goes_along_to_each_process_that_is_tried() {
+    let (site, mut client) = (site(), Scripted::default());
+    let whole = |peer: &mut Peer| {
+        let is_whole = |frame: FromChild<'_>| match frame {
+            FromChild::Request(request) => request.body == Body::Whole(b"a=b"),
+            _ => false,
+        };
+        assert!(peer.hear(is_whole));
+    };
+    let outcome = site.exchange(Body::Whole(b"a=b"), &mut client, |listeners| {
+        let mut first = Peer::accept(&listeners[0]);
+        whole(&mut first);
+        first.say(&Answer::default().and(&FromWorker::Refused).0);
+        let mut second = Peer::accept(&listeners[0]);
+        whole(&mut second);
+        second.say(&hello());
+    });
+    assert_eq!(
+        (shown(&outcome), client.got.as_slice()),
+        ("Done".to_owned(), &["head 200 2", "end hello"].map(String::from)[..])
+    );
 }
 
 #[test]

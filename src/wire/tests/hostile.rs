@@ -76,7 +76,12 @@ fn impossible_values_are_refused() {
         assert_eq!(child_error(&body_at(8, &seconds.to_le_bytes())), request_value("request_start"));
         assert_eq!(child_error(&body_at(16, &seconds.to_le_bytes())), request_value("queue_start"));
     }
-    assert_eq!(child_error(&body_at(24, &[3])), request_value("body"));
+    assert_eq!(child_error(&body_at(24, &[4])), request_value("body"));
+    let over = [&[3][..], &u64::try_from(WHOLE_MOST + 1).unwrap().to_le_bytes()].concat();
+    assert_eq!(child_error(&body_at(24, &over)), request_value("body"));
+    let lying = [&[3][..], &u64::try_from(WHOLE_MOST).unwrap().to_le_bytes()].concat();
+    assert_eq!(child_error(&body_at(24, &lying)), FrameError::Truncated { kind: Kind::Request, field: "body" });
+    assert_eq!(child_error(&body_at(24, &[3, 255, 255, 255, 255, 255, 255, 255, 255])), request_value("body"));
     assert_eq!(child_error(&body_at(25, &[1])), request_value("body"), "no chunked body has a length");
     assert_eq!(child_error(&body_at(24, &[0, 1])), request_value("body"), "nor has none");
 
@@ -125,6 +130,8 @@ fn a_header_over_the_limit_is_named() {
     assert_eq!(read(b"200 OK", &long, b""), too_large(&"x".repeat(128), 8192));
 }
 
+const LONG: [u8; WHOLE_MOST + 1] = [b'x'; WHOLE_MOST + 1];
+
 #[test]
 fn what_the_other_side_would_refuse_is_not_written() {
     let long = vec![b'x'; DATA_MOST + 1];
@@ -137,6 +144,8 @@ fn what_the_other_side_would_refuse_is_not_written() {
     let huge = vec![b'x'; REQUEST_MOST];
     let sent = request(Body::None, [(&b"A"[..], Some(&huge[..]))]).encode(&mut out);
     assert!(matches!(sent, Err(FrameError::TooLong { kind: Kind::Request, limit: REQUEST_MOST, .. })));
+    let whole = request(Body::Whole(&LONG[..WHOLE_MOST + 1]), Entries::default()).encode(&mut out);
+    assert_eq!(whole, Err(FrameError::Value { kind: Kind::Request, field: "body" }));
     let late = Request { queue_start: f64::NAN, ..request(Body::None, Entries::default()) };
     assert_eq!(late.encode(&mut out), Err(FrameError::Value { kind: Kind::Request, field: "queue_start" }));
     for frame in [
@@ -155,11 +164,14 @@ fn frames_at_their_limit_pass() {
     let mut bytes = child_stream(&[HELLO]);
     request(Body::Chunked, [(&b"A"[..], Some(&long[..]))]).encode(&mut bytes).unwrap();
     FromChild::Body(&long[..BODY_MOST]).encode(&mut bytes).unwrap();
+    request(Body::Whole(&LONG[..WHOLE_MOST]), Entries::default()).encode(&mut bytes).unwrap();
     let mut reader = Reader::of_child();
     give(&mut reader, &bytes);
     reader.next_child().unwrap();
     assert!(matches!(reader.next_child(), Ok(Some(FromChild::Request(_)))));
     assert_eq!(reader.next_child(), Ok(Some(FromChild::Body(&long[..BODY_MOST]))));
+    let Ok(Some(FromChild::Request(whole))) = reader.next_child() else { panic!("no request") };
+    assert_eq!(whole.body, Body::Whole(&LONG[..WHOLE_MOST]));
 
     let mut bytes = Vec::new();
     encode_head(&mut bytes, &[], [(&b"A"[..], &long[..HEAD_MOST - 13])]).unwrap();

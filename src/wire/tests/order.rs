@@ -32,6 +32,7 @@ fn nothing_is_read_before_a_hello_of_our_version() {
 fn body_frames_need_a_request_whose_body_is_under_way() {
     let none = FromChild::Request(request(Body::None, Entries::default()));
     let chunked = FromChild::Request(request(Body::Chunked, Entries::default()));
+    let whole = FromChild::Request(request(Body::Whole(b"x"), Entries::default()));
     let (body, end) = (FromChild::Body(b"x"), FromChild::BodyEnd);
     let failed = FromChild::BodyError(BodyError::Timeout);
     for (frames, kind) in [
@@ -39,6 +40,8 @@ fn body_frames_need_a_request_whose_body_is_under_way() {
         (vec![HELLO, end.clone()], Kind::BodyEnd),
         (vec![HELLO, none.clone(), body.clone()], Kind::Body),
         (vec![HELLO, none.clone(), failed.clone()], Kind::BodyError),
+        (vec![HELLO, whole.clone(), body.clone()], Kind::Body),
+        (vec![HELLO, whole, end.clone()], Kind::BodyEnd),
         (vec![HELLO, chunked.clone(), end.clone(), body.clone()], Kind::Body),
         (vec![HELLO, chunked.clone(), failed.clone(), end.clone()], Kind::BodyEnd),
         (vec![HELLO, chunked, body, none, end], Kind::BodyEnd),

@@ -1,5 +1,7 @@
 //! Workers that die, hang or can't start: what their clients see, and that nobody else notices.
 
+use std::path::{Path, PathBuf};
+
 use nix::sys::signal::Signal;
 
 use super::{act, held, holder, pid, release, replaced, two_users};
@@ -91,6 +93,60 @@ wsgi_test!(no_request_waits_behind_a_stuck_process, groups, |site| {
         release(&server, name);
         assert_eq!(connection.response("GET").ok(), id.to_string());
     }
+});
+
+/// A memory control group below the one that this process is in, so that nobody else's limits are changed.
+struct Cage(PathBuf);
+
+impl Cage {
+    /// With so many bytes. None, said loudly, where none can be made.
+    fn new(name: &str, bytes: u64) -> Option<Cage> {
+        let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let path = |wanted: &str| {
+            let line =
+                groups.lines().find_map(|line| line.split_once(':')?.1.split_once(':').filter(|at| at.0 == wanted));
+            line.map(|(_, path)| path.trim_start_matches('/').to_owned())
+        };
+        let (folder, limit) = match (path("memory"), path("")) {
+            (Some(path), _) => (Path::new("/sys/fs/cgroup/memory").join(path), "memory.limit_in_bytes"),
+            (None, Some(path)) => (Path::new("/sys/fs/cgroup").join(path), "memory.max"),
+            (None, None) => (PathBuf::new(), ""),
+        };
+        let folder = folder.join(format!("{name}-{}", std::process::id()));
+        let made = std::fs::create_dir(&folder).and_then(|()| {
+            let cage = Cage(folder);
+            std::fs::write(cage.0.join(limit), bytes.to_string()).map(|()| cage)
+        });
+        made.inspect_err(|cause| eprintln!("SKIPPED: no control group with a limit of memory can be made: {cause}"))
+            .ok()
+    }
+}
+
+impl Drop for Cage {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir(&self.0));
+    }
+}
+
+wsgi_test!(who_is_killed_for_lack_of_memory_is_said_to_be, groups, |site| {
+    let Some(cage) = Cage::new("wsgi-test", 300_000_000) else { return };
+    let enter = format!("echo $$ > '{}/cgroup.procs' || exit 1; exec \"$@\"", cage.0.display());
+    let server = act(site.within(&["sh", "-c", &enter, "sh"]), "threads=2").start();
+    let first = pid(&server);
+    assert_eq!(server.get("/keep?1000000000").status, 502);
+    server.wait_log("WSGI014");
+    let line = server.wait_log("out of memory").message;
+    assert!(["shop", &first.to_string(), "SIGKILL"].iter().all(|part| line.contains(part)), "{line}");
+    let second = pid(&server);
+    assert_ne!(second, first);
+    // The next one is killed by somebody else.
+    send(second, Signal::SIGKILL);
+    wait_end(second);
+    assert_ne!(pid(&server), second);
+    expect_end(&server, second);
+    let lines = server.log().into_iter().filter(|line| line.message.contains("out of memory"));
+    assert_eq!(lines.count(), 1);
+    drop(server);
 });
 
 /// With a group that can't start: every request gets an error, one line says why; with `mended` it recovers.

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{act, group_of, two_users};
+use crate::harness::wait::DEADLINE;
 use crate::harness::{Request, Server, Site, until, wsgi_test};
 
 fn ask(server: &Server, host: &str, target: &str) -> Value {
@@ -41,6 +42,84 @@ wsgi_test!(virtual_hosts_have_groups_of_their_own, groups, |site| {
         server.expect_log(&text);
     }
     assert_ne!(ask(&server, "one.example", "/")["pid"], ask(&server, "two.example", "/")["pid"]);
+});
+
+/// An application that says something outside of a request, and one that does so in each.
+const SPEAKS: &str = "import sys, threading
+def speak():
+    print('from a thread', file=sys.stderr)
+def application(environ, start_response):
+    thread = threading.Thread(target=speak)
+    thread.start()
+    thread.join()
+    start_response('200 OK', [])
+    return []
+";
+
+wsgi_test!(lines_of_processes_look_as_error_log_format_says, groups, |site| {
+    let host = |name: &str, format: &str| {
+        format!(
+            "<VirtualHost *:${{PORT}}>\n  ServerName {name}.example\n  ErrorLog logs/{name}.log\n  {format}\n  \
+             WSGIDaemonProcess {name}\n  WSGIScriptAlias / ${{APPS}}/s/app.wsgi process-group={name} \
+             application-group=%{{GLOBAL}}\n</VirtualHost>"
+        )
+    };
+    let site = site.file("apps/s/app.wsgi", SPEAKS);
+    let own = "ErrorLogFormat request \"of %a\"\n<IfModule wsgi_module>\n  ErrorLogFormat \"own %v %-L [client\\ %a] %m:%l %M\"\n</IfModule>";
+    let server = site.conf(&host("one", own)).conf(&host("two", "LogLevel info")).start();
+    for (name, start) in [("one", "own one.example - wsgi:error from a thread"), ("two", "error wsgi ")] {
+        assert_eq!(server.ask(&Request::get("/").header("Host", &format!("{name}.example"))).status, 200);
+        let log = || server.root.read(&format!("logs/{name}.log"));
+        let is = |line: &str| line.starts_with(start) && line.ends_with(" from a thread");
+        until(&format!("{start:?}"), || log().lines().any(is).then_some(()));
+    }
+});
+
+/// Mounts a small `/dev` of one's own, with a folder of the site for `/dev/log`, where it binds; then goes on with the command.
+const OWN_DEVICES: &str = r#"
+set -e
+mkdir "$0" && mount -t tmpfs none "$0" && chmod 755 "$0"
+for name in null zero random urandom; do touch "$0/$name"; mount --bind "/dev/$name" "$0/$name"; done
+mkdir "$0/shm" && mount -t tmpfs none "$0/shm"
+ln -s "$0.log" "$0/log"
+mount --rbind "$0" /dev
+exec "$@"
+"#;
+
+wsgi_test!(lines_of_processes_go_to_syslog_as_httpds_do, groups, |site| {
+    let possible = std::process::Command::new("unshare").args(["-m", "true"]).status();
+    if !possible.is_ok_and(|status| status.success()) {
+        return eprintln!("SKIPPED: no mount namespace can be made for a /dev/log of one's own");
+    }
+    let devices = site.root.join("var/dev").display().to_string();
+    let syslog = std::os::unix::net::UnixDatagram::bind(format!("{devices}.log")).unwrap();
+    site.root.chmod("var/dev.log", 0o666);
+    syslog.set_read_timeout(Some(DEADLINE)).unwrap();
+    let site = site.file("apps/s/app.wsgi", SPEAKS).conf(
+        "<VirtualHost *:${PORT}>\n  ServerName shop.example\n  ErrorLog syslog:user:shop\n  WSGIDaemonProcess shop\n  \
+         WSGIScriptAlias /s ${APPS}/s/app.wsgi process-group=shop application-group=%{GLOBAL}\n  \
+         Alias /denied /etc\n</VirtualHost>",
+    );
+    let server = site.within(&["unshare", "-m", "sh", "-c", OWN_DEVICES, &devices]).start();
+    assert_eq!((server.get("/denied").status, server.get("/s").status), (403, 200));
+    let next = |wanted: &str| loop {
+        let mut text = [0; 9000];
+        let length = syslog.recv(&mut text).unwrap();
+        let text = String::from_utf8_lossy(&text[..length]).into_owned();
+        if text.contains(wanted) {
+            break text;
+        }
+    };
+    // httpd's own, and one like it: priority, time, tag, process id, and the site's format.
+    for (wanted, module) in [("AH01630", "authz_core"), ("from a thread", "wsgi")] {
+        let line = next(wanted);
+        let (front, message) = line.split_once("]: ").unwrap();
+        let (front, pid) = front.rsplit_once('[').unwrap();
+        let (time, tag) = front.rsplit_once(' ').unwrap();
+        assert_eq!((tag, time.len()), ("shop", "<13>Nov 20 11:56:55".len()), "{line}");
+        assert!(time.starts_with("<11>"), "{line}");
+        assert!(message.starts_with(&format!("error {module} {pid} ")), "{line}");
+    }
 });
 
 wsgi_test!(what_a_process_says_by_itself_goes_to_the_log_of_its_virtual_host, groups, |site| {

@@ -48,6 +48,19 @@ wsgi_test!(maximum_requests_replaces_the_process, groups, |site| {
     wait_line(&server, &["shop", "maximum"]);
 });
 
+wsgi_test!(a_request_that_another_process_gets_keeps_its_body, groups, |site| {
+    let script = "def application(environ, start_response):\n    start_response('200 OK', [])\n    return [environ['wsgi.input'].read(), b' of %d']\n";
+    let text = |version: u32| script.replace("%d", &version.to_string());
+    let site = site.file("apps/echo/app.wsgi", text(1)).group("shop", "processes=2");
+    let server = site.conf("WSGIScriptAlias / ${APPS}/echo/app.wsgi\nWSGIProcessGroup shop").start();
+    assert_eq!(server.post("/", "body").ok(), "body of 1");
+    for version in 2..5 {
+        // A process that has the old script sends the request away.
+        server.root.write("apps/echo/app.wsgi", text(version));
+        assert_eq!(server.post("/", "body").ok(), format!("body of {version}"));
+    }
+});
+
 wsgi_test!(an_idle_process_is_replaced_after_inactivity_timeout, groups, |site| {
     let server = act(site, "inactivity-timeout=1").start();
     let first = pid(&server);

@@ -30,6 +30,7 @@ pub(crate) struct Site {
     unprivileged: bool,
     single: bool,
     standalone: Option<&'static str>,
+    within: Vec<String>,
 }
 
 impl Site {
@@ -49,6 +50,7 @@ impl Site {
             unprivileged: false,
             single: false,
             standalone: None,
+            within: Vec::new(),
         })
     }
 
@@ -143,6 +145,12 @@ impl Site {
         self
     }
 
+    /// Starts httpd through another program, which gets httpd's command line behind these words and must become it.
+    pub(crate) fn within(mut self, words: &[&str]) -> Site {
+        self.within = words.iter().map(|word| (*word).to_owned()).collect();
+        self
+    }
+
     /// Uses a complete configuration of `conf-examples/` instead of the harness's own; `${APP}` is the demo.
     pub(crate) fn standalone(mut self, name: &'static str) -> Site {
         self.standalone = Some(name);
@@ -198,7 +206,14 @@ impl Site {
     }
 
     fn command(&self, port: u16) -> Command {
-        let mut command = Command::new(&self.httpd.program);
+        let mut command = match self.within.split_first() {
+            None => Command::new(&self.httpd.program),
+            Some((program, words)) => {
+                let mut command = Command::new(program);
+                command.args(words).arg(&self.httpd.program);
+                command
+            }
+        };
         command.arg("-d").arg(self.root.path());
         match self.standalone {
             None => command.args(["-f", "conf/httpd.conf"]),
