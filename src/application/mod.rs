@@ -13,7 +13,7 @@ mod script;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::python::{Closed, Interpreter, Lent, Py, Running, Runtime, Serving, Settings, StartError, Stored};
+use crate::python::{Closed, Interpreter, Lent, Py, Running, Runtime, Serving, Settings, StartError, Stored, give_way};
 use crate::wsgi::{Host, Level, Pairs, UrlScheme};
 
 pub(crate) use inquiry::{Inquiry, Question, Unanswered, Value, Wanted};
@@ -56,6 +56,8 @@ pub(crate) struct Watch<'a> {
     /// The thread that serves it, and the request's number on it.
     pub(crate) running: &'a Running,
     pub(crate) serial: u64,
+    /// Called as soon as the thread is attached: it must not block.
+    pub(crate) attached: &'a dyn Fn(),
     /// Called when the script is there, with the interpreter held: it must not block.
     pub(crate) loaded: &'a dyn Fn(),
 }
@@ -131,6 +133,9 @@ impl Applications {
         };
         let lent = Lent::new(host, job.client_method, job.method);
         let reply = group.interpreter.enter(|py| {
+            if let Some(watch) = job.watch {
+                (watch.attached)();
+            }
             let _serving = Serving::new(Arc::clone(lent.exchange()));
             group.run(py, job, lent.exchange())
         });
@@ -180,6 +185,8 @@ impl Applications {
         if let Some(group) = self.made(name) {
             return Ok(group);
         }
+        // Made by another thread, which needs the GIL for it.
+        give_way();
         let interpreter = self.runtime.interpreter(name)?;
         let constants = self.constants;
         let version = self.runtime.settings().version;

@@ -28,6 +28,14 @@ pub struct Stream {
     limit: Option<Duration>,
 }
 
+/// Whether [`Stream::receive`] waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Up to the stream's limit.
+    Limited,
+    No,
+}
+
 /// Ends a stream from another thread.
 #[derive(Debug)]
 pub struct Closer(Arc<OwnedFd>);
@@ -93,12 +101,16 @@ impl Stream {
     /// Reads what is there, or waits for the first of it; 0 is the end. Descriptors that come along are put behind those in `descriptors`.
     ///
     /// # Errors
-    /// `WouldBlock`: nothing came within the limit. `ConnectionReset`: the other end closed and had not read all that was sent.
-    pub fn receive(&self, space: &mut [u8], descriptors: &mut VecDeque<OwnedFd>) -> io::Result<usize> {
+    /// `WouldBlock`: nothing came within the limit, or is there. `ConnectionReset`: the other end closed and had not read all that was sent.
+    pub fn receive(&self, space: &mut [u8], descriptors: &mut VecDeque<OwnedFd>, wait: Wait) -> io::Result<usize> {
+        let flags = match wait {
+            Wait::Limited => MsgFlags::MSG_CMSG_CLOEXEC,
+            Wait::No => MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_DONTWAIT,
+        };
         let mut room = nix::cmsg_space!([std::os::fd::RawFd; MOST_DESCRIPTORS]);
         loop {
             let mut parts = [IoSliceMut::new(space)];
-            let got = recvmsg::<()>(self.socket.as_raw_fd(), &mut parts, Some(&mut room), MsgFlags::MSG_CMSG_CLOEXEC);
+            let got = recvmsg::<()>(self.socket.as_raw_fd(), &mut parts, Some(&mut room), flags);
             match got {
                 Ok(message) => {
                     for control in message.cmsgs()? {
@@ -187,7 +199,7 @@ mod tests {
 
     fn receive(stream: &Stream) -> io::Result<Vec<u8>> {
         let mut space = [0; 100];
-        stream.receive(&mut space, &mut VecDeque::new()).map(|got| space[..got].to_vec())
+        stream.receive(&mut space, &mut VecDeque::new(), Wait::Limited).map(|got| space[..got].to_vec())
     }
 
     #[test]

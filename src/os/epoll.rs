@@ -61,6 +61,7 @@ impl Epoll {
     pub fn wait(&self, within: Option<Duration>) -> io::Result<Option<u64>> {
         let within = match within {
             None => EpollTimeout::NONE,
+            Some(Duration::ZERO) => EpollTimeout::ZERO,
             // Rounded up, so that a wait that ends has lasted.
             Some(within) => EpollTimeout::try_from(within + Duration::from_micros(999)).unwrap_or(EpollTimeout::MAX),
         };

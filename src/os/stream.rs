@@ -112,27 +112,32 @@ impl Stream {
         }
     }
 
-    /// Sends all parts, in order, as few times as the system allows; `descriptor` goes with the first byte.
+    /// Sends all parts, in order, as few times as the system allows; `descriptor` goes with the first byte. `wait` is called once,
+    /// before the first time that the thread has to wait.
     ///
     /// # Errors
     /// `WouldBlock`: the other end did not read in time. Others: it is gone.
-    pub fn send(&self, parts: &[&[u8]], descriptor: Option<BorrowedFd<'_>>) -> io::Result<()> {
+    pub fn send(&self, parts: &[&[u8]], descriptor: Option<BorrowedFd<'_>>, wait: fn()) -> io::Result<()> {
         let numbers: Vec<RawFd> = descriptor.iter().map(|descriptor| descriptor.as_raw_fd()).collect();
         let mut slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
         let mut rest = slices.as_mut_slice();
         IoSlice::advance_slices(&mut rest, 0);
-        let mut first = true;
+        let (mut first, mut flags) = (true, MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT);
         while !rest.is_empty() {
             let rights = [ControlMessage::ScmRights(&numbers)];
             let control = if first && !numbers.is_empty() { rights.as_slice() } else { &[] };
             let now = rest.get(..rest.len().min(MOST_PARTS)).unwrap_or_default();
-            let sent = sendmsg::<()>(self.0.as_fd().as_raw_fd(), now, control, MsgFlags::MSG_NOSIGNAL, None);
+            let sent = sendmsg::<()>(self.0.as_fd().as_raw_fd(), now, control, flags, None);
             match sent {
                 Ok(sent) => {
                     first = false;
                     IoSlice::advance_slices(&mut rest, sent);
                 }
                 Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) if flags.contains(MsgFlags::MSG_DONTWAIT) => {
+                    wait();
+                    flags.remove(MsgFlags::MSG_DONTWAIT);
+                }
                 Err(cause) => return Err(cause.into()),
             }
         }
@@ -201,9 +206,9 @@ mod tests {
             })
             .unwrap();
         let null = File::open("/dev/null").unwrap();
-        ours.send(&[b"a", b"", &large, b"z"], Some(null.as_fd())).unwrap();
-        ours.send(&[], None).unwrap();
-        ours.send(&[b""], None).unwrap();
+        ours.send(&[b"a", b"", &large, b"z"], Some(null.as_fd()), || {}).unwrap();
+        ours.send(&[], None, || {}).unwrap();
+        ours.send(&[b""], None, || {}).unwrap();
         drop(ours);
         assert_eq!(reader.join().unwrap(), [b"a".as_slice(), &large, b"z"].concat());
     }
@@ -211,7 +216,7 @@ mod tests {
     #[test]
     fn more_parts_than_the_kernel_takes_at_once() {
         let (ours, mut theirs) = pair();
-        ours.send(&[b"x".as_slice(); 3000], None).unwrap();
+        ours.send(&[b"x".as_slice(); 3000], None, || {}).unwrap();
         drop(ours);
         let mut got = Vec::new();
         theirs.read_to_end(&mut got).unwrap();
@@ -228,7 +233,7 @@ mod tests {
         assert_eq!(theirs.write_all(b"late").unwrap_err().kind(), io::ErrorKind::BrokenPipe);
         assert_eq!(ours.read_now(&mut space).unwrap(), 6);
         assert_eq!(ours.read_now(&mut space).unwrap(), 0);
-        ours.send(&[b"answer"], None).unwrap();
+        ours.send(&[b"answer"], None, || {}).unwrap();
         assert_eq!(theirs.read(&mut space).unwrap(), 6);
     }
 
@@ -237,7 +242,7 @@ mod tests {
         let (ours, _theirs) = pair();
         ours.limit(Duration::from_millis(20)).unwrap();
         assert_eq!(ours.read(&mut [0; 4]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
-        let full = ours.send(&[&vec![0; 3_000_000]], None).unwrap_err();
+        let full = ours.send(&[&vec![0; 3_000_000]], None, || {}).unwrap_err();
         assert_eq!(full.kind(), io::ErrorKind::WouldBlock);
     }
 }

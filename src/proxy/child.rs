@@ -70,7 +70,7 @@ impl Child {
     pub(super) fn new(groups: Arc<Groups>) -> std::io::Result<Child> {
         let counts = Counts::new(&groups)?;
         let idle = groups.list.iter().flat_map(|group| {
-            let most = usize::try_from(group.options.threads()).unwrap_or(usize::MAX).saturating_add(4);
+            let most = usize::try_from(group.limit()).unwrap_or(usize::MAX).saturating_add(4);
             group.sockets.iter().map(move |_| Idle::new(most))
         });
         Ok(Child { idle: idle.collect(), open: Arc::default(), counts, stopping: AtomicBool::new(false), groups })
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_process_has_its_threads_and_a_little_more() {
-        for (queue, limit) in [(true, 1), (false, 3)] {
+        for (queue, limit) in [(true, 1), (false, 33)] {
             let child = child(1, queue);
             let group = &child.groups.list[0];
             let places: Vec<_> = std::iter::from_fn(|| child.take(group, |_| false)).collect();

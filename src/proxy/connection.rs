@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::group::Group;
-use crate::os::connect::{Closer, Stream};
+use crate::os::connect::{Closer, Stream, Wait};
 use crate::os::poll;
 use crate::wire::{FrameError, FromChild, FromWorker, Hello, Reader};
 
@@ -106,13 +106,29 @@ impl Connection {
         Ok(!poll::readable(&[self.stream.as_fd()], Some(within))?.is_empty())
     }
 
+    /// Has something come by now? It is read.
+    ///
+    /// # Errors
+    /// [`Broken`]; the connection is of no more use.
+    pub(super) fn has_more(&mut self) -> Result<bool, Broken> {
+        match self.stream.receive(self.reader.space(), &mut self.descriptors, Wait::No) {
+            Ok(0) => Err(Broken::Closed),
+            Ok(got) => {
+                self.reader.filled(got);
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// The next frame; waits for it up to the limit.
     ///
     /// # Errors
     /// [`Broken`]; the connection is of no more use.
     pub(super) fn next(&mut self) -> Result<FromWorker<'_>, Broken> {
         while self.reader.lacks() > 0 {
-            let got = self.stream.receive(self.reader.space(), &mut self.descriptors)?;
+            let got = self.stream.receive(self.reader.space(), &mut self.descriptors, Wait::Limited)?;
             if got == 0 {
                 return Err(Broken::Closed);
             }

@@ -61,12 +61,15 @@ impl Groups {
     }
 }
 
+/// So many requests may wait in the connections to a process.
+const WAITING: u32 = 32;
+
 impl Group {
-    /// How many requests a process may have at once, over all children. Of a single process two more wait there, so that a thread that
-    /// becomes free has the next at hand. Not where another process may be free first, or the time in the queue is limited, which is
-    /// watched here.
+    /// How many requests a process may have at once, over all children. Further ones wait at a single process, unread, so that a thread
+    /// that becomes free has the next at hand, and nobody has to wake who sends it. Not where another process may be free first, or the time
+    /// in the queue is limited, which is watched here.
     pub(super) fn limit(&self) -> u32 {
-        let waiting = if self.columns.len() > 1 || self.options.queue_timeout().is_some() { 0 } else { 2 };
+        let waiting = if self.columns.len() > 1 || self.options.queue_timeout().is_some() { 0 } else { WAITING };
         self.options.threads().saturating_add(waiting)
     }
 

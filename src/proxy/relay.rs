@@ -9,7 +9,7 @@ use super::client::{Client, Then};
 use super::connection::{Broken, Connection};
 use super::failure::Failure;
 use crate::apache::Level;
-use crate::wire::{BODY_MOST, BodyError, End, FrameError, FromChild, FromWorker, Headers};
+use crate::wire::{self, BODY_MOST, BodyError, End, FrameError, FromChild, FromWorker, Headers};
 use crate::wsgi::{Gone, Head, InputError, Quoted};
 
 /// What configuration says about the relay.
@@ -44,11 +44,11 @@ pub(super) enum Outcome {
 }
 
 /// Data up to here is gathered, above it goes straight from the connection's buffer.
-const SMALL: usize = 8 * 1024;
+const SMALL: usize = 32 * 1024;
 /// So much is gathered before it is passed on.
 const GATHERED: usize = 64 * 1024;
 /// Read of the body at a time.
-const PIECE: usize = 256 * 1024;
+const PIECE: usize = 128 * 1024;
 /// So much of an answer that is not wanted is read to its end, to keep the connection.
 const UNWANTED: usize = 1024 * 1024;
 
@@ -64,6 +64,7 @@ pub(super) fn relay(connection: &mut Connection, client: &mut dyn Client, rules:
         unflushed: 0,
         body: None,
         heard: false,
+        frame: Vec::new(),
     };
     match relay.run() {
         Ok((outcome, whole)) => (outcome, whole && relay.connection.is_empty()),
@@ -87,6 +88,8 @@ struct Relay<'a, 'g> {
     body: Option<InputError>,
     /// A frame came.
     heard: bool,
+    /// A frame with a piece of the body.
+    frame: Vec<u8>,
 }
 
 /// Why a relay ends before the answer does.
@@ -141,7 +144,10 @@ impl Relay<'_, '_> {
 
     /// Nothing is here: if there is nothing for a while, what was gathered goes out.
     fn before_waiting(&mut self) -> Result<(), Stop> {
-        if (self.waiting > 0 || self.unflushed > 0) && !self.connection.is_readable(self.rules.flush_delay)? {
+        if (self.waiting > 0 || self.unflushed > 0)
+            && !self.connection.has_more()?
+            && !self.connection.is_readable(self.rules.flush_delay)?
+        {
             self.flush()?;
         }
         Ok(())
@@ -231,19 +237,28 @@ impl Relay<'_, '_> {
         if self.unflushed > 0 || self.waiting > 0 {
             self.flush()?;
         }
-        let mut buffer = vec![0; most.min(PIECE).min(BODY_MOST)];
-        let read = self.client.read(&mut buffer);
-        let mut frame = Vec::with_capacity(buffer.len() + 16);
+        let Relay { client, frame, .. } = self;
+        // The bytes stay where they are read to, behind the header.
+        let most_now = most.min(PIECE).min(BODY_MOST);
+        frame.resize(wire::body_header(0).len() + most_now, 0);
+        let Some((header, room)) = frame.split_first_chunk_mut() else { return Ok(()) };
+        let read = client.read(room);
         let encoded = match &read {
-            Ok(0) if most > 0 => FromChild::BodyEnd.encode(&mut frame),
-            Ok(got) => FromChild::Body(buffer.get(..*got).unwrap_or_default()).encode(&mut frame),
-            Err(error) => FromChild::BodyError(match error {
-                InputError::TooLarge => BodyError::TooLarge,
-                InputError::Timeout => BodyError::Timeout,
-                InputError::ClientGone => BodyError::ClientGone,
-                InputError::Failed(text) => BodyError::Failed(text),
-            })
-            .encode(&mut frame),
+            Ok(got) if *got > 0 || most == 0 => {
+                *header = wire::body_header(*got);
+                frame.truncate(frame.len() - most_now + got);
+                Ok(())
+            }
+            Ok(_) => encode(FromChild::BodyEnd, frame),
+            Err(error) => encode(
+                FromChild::BodyError(match error {
+                    InputError::TooLarge => BodyError::TooLarge,
+                    InputError::Timeout => BodyError::Timeout,
+                    InputError::ClientGone => BodyError::ClientGone,
+                    InputError::Failed(text) => BodyError::Failed(text),
+                }),
+                frame,
+            ),
         };
         encoded.map_err(Broken::from)?;
         if let Err(error) = read
@@ -259,7 +274,7 @@ impl Relay<'_, '_> {
             self.client.log(level, &line);
             self.body = Some(error);
         }
-        match self.connection.send(&frame) {
+        match self.connection.send(&self.frame) {
             // It reads no more; what it still says counts.
             Err(Broken::Unread) => Ok(()),
             sent => Ok(sent?),
@@ -341,6 +356,11 @@ impl Relay<'_, '_> {
         self.client.cut_off();
         Outcome::Done
     }
+}
+
+fn encode(said: FromChild<'_>, frame: &mut Vec<u8>) -> Result<(), FrameError> {
+    frame.clear();
+    said.encode(frame)
 }
 
 fn bad(group: &Quoted<'_>, cause: &str) -> String {

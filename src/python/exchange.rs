@@ -55,7 +55,7 @@ impl Exchange {
     /// # Errors
     /// [`RequestEnded`], else what the response says.
     pub(crate) fn item(&self, py: Py<'_>, data: &[u8]) -> Result<Result<(), SendError>, RequestEnded> {
-        self.detached(py, |host, _, response| response.item(host, data))
+        self.promptly(py, |host, _, response| response.item(host, data))
     }
 
     /// Sends a body that is a single `bytes`, from Python's memory, and ends the response.
@@ -63,7 +63,7 @@ impl Exchange {
     /// # Errors
     /// As [`Exchange::item`].
     pub(crate) fn whole(&self, py: Py<'_>, data: &[u8]) -> Result<Result<(), SendError>, RequestEnded> {
-        self.detached(py, |host, _, response| response.whole(host, data))
+        self.promptly(py, |host, _, response| response.whole(host, data))
     }
 
     /// Says how long the items to come are together.
@@ -85,7 +85,7 @@ impl Exchange {
         offset: u64,
         available: u64,
     ) -> Result<Result<(), SendError>, RequestEnded> {
-        self.detached(py, |host, _, response| response.file(host, file, offset, available))
+        self.promptly(py, |host, _, response| response.file(host, file, offset, available))
     }
 
     /// Ends the response after its last item.
@@ -93,7 +93,7 @@ impl Exchange {
     /// # Errors
     /// As [`Exchange::item`].
     pub(crate) fn finish(&self, py: Py<'_>) -> Result<Result<(), SendError>, RequestEnded> {
-        self.detached(py, |host, _, response| response.finish(host))
+        self.promptly(py, |host, _, response| response.finish(host))
     }
 
     /// The application failed: the response is given up, if it began.
@@ -111,7 +111,7 @@ impl Exchange {
     /// # Errors
     /// [`RequestEnded`].
     pub(crate) fn log(&self, py: Py<'_>, level: Level, line: &[u8]) -> Result<(), RequestEnded> {
-        self.detached(py, |host, _, _| host.log(level, line))
+        self.promptly(py, |host, _, _| host.log(level, line))
     }
 
     /// The address of the server's record of the request, where it is to be passed on.
@@ -125,15 +125,34 @@ impl Exchange {
 
     /// Runs `work`, which can't block, without giving the interpreter up, unless another thread is at the exchange.
     fn quickly<R: Send>(&self, py: Py<'_>, work: impl FnOnce(&mut Response) -> R + Send) -> Result<R, RequestEnded> {
-        let free = match self.state.try_lock() {
-            Ok(state) => Some(state),
-            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        };
-        match free {
+        match self.free() {
             Some(mut state) if state.host.is_some() => Ok(work(&mut state.response)),
             Some(_) => Err(RequestEnded),
             None => self.detached(py, |_, _, response| work(response)),
+        }
+    }
+
+    /// Runs `work` with the host, which gives the interpreter up before it waits, if it can tell; else holding no interpreter.
+    fn promptly<R: Send>(
+        &self,
+        py: Py<'_>,
+        work: impl FnOnce(&mut dyn Host, &mut Input, &mut Response) -> R + Send,
+    ) -> Result<R, RequestEnded> {
+        if let Some(mut state) = self.free() {
+            let state = &mut *state;
+            if state.with_host(|host, _, _| host.gives_way())? {
+                return py.detach_late(|| state.with_host(work));
+            }
+        }
+        self.detached(py, work)
+    }
+
+    /// The state, where no other thread is at the exchange.
+    fn free(&self) -> Option<MutexGuard<'_, State>> {
+        match self.state.try_lock() {
+            Ok(state) => Some(state),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
         }
     }
 
@@ -150,16 +169,23 @@ impl Exchange {
         &self,
         work: impl FnOnce(&mut dyn Host, &mut Input, &mut Response) -> R,
     ) -> Result<R, RequestEnded> {
-        let mut state = self.lock();
-        let State { host, input, response } = &mut *state;
-        let Some(host) = host else { return Err(RequestEnded) };
-        // SAFETY: `Lent` takes the pointer away, under this lock, before its host is gone.
-        let host = unsafe { host.0.as_mut() };
-        Ok(work(host, input, response))
+        self.lock().with_host(work)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn with_host<R>(
+        &mut self,
+        work: impl FnOnce(&mut dyn Host, &mut Input, &mut Response) -> R,
+    ) -> Result<R, RequestEnded> {
+        let Some(host) = &mut self.host else { return Err(RequestEnded) };
+        // SAFETY: `Lent` takes the pointer away, under the exchange's lock, before its host is gone.
+        let host = unsafe { host.0.as_mut() };
+        Ok(work(host, &mut self.input, &mut self.response))
     }
 }
 
@@ -416,7 +442,7 @@ method!(write, "write()", 1..=1, |py, _, exchange, arguments| {
         let given = data.map_or_else(|| "nothing".to_owned(), |data| data.type_name());
         return Err(Failure::new(Class::Type, format!("write() takes bytes, not {given}")));
     };
-    let written = exchange.detached(py, |host, _, response| response.write(host, bytes));
+    let written = exchange.promptly(py, |host, _, response| response.write(host, bytes));
     match written.map_err(|ended| Failure::new(Class::Runtime, ended))? {
         Ok(()) => Ok(Object::none(py)),
         Err(SendError::Gone(gone)) => Err(Failure::new(Class::Os, gone)),

@@ -28,4 +28,4 @@ pub(crate) use interrupt::{Running, deliver_signal};
 pub(crate) use native::{Errors, version};
 pub(crate) use object::{Object, Stored};
 pub(crate) use runtime::{HashSeed, Runtime, Serving, Settings, StartError};
-pub(crate) use state::{Closed, Py};
+pub(crate) use state::{Closed, Py, give_way, is_lingering, linger};

@@ -42,6 +42,8 @@ thread_local! {
     static STATES: RefCell<States> = const { RefCell::new(States { held: Vec::new() }) };
     /// How often this thread is inside the gate.
     static INSIDE: Cell<usize> = const { Cell::new(0) };
+    static LATE: Cell<Late> = const { Cell::new(Late::No) };
+    static LINGER: RefCell<Linger> = const { RefCell::new(Linger { allowed: false, attachment: None }) };
 }
 
 /// The calling thread's states; its `Drop` runs when the thread ends.
@@ -84,27 +86,133 @@ impl<'py> Py<'py> {
     }
 }
 
+impl Py<'_> {
+    /// As [`Py::detach`], for work that calls [`give_way`] before it waits: most often it does not, and keeps the interpreter.
+    pub(crate) fn detach_late<R: Send>(self, work: impl FnOnce() -> R + Send) -> R {
+        /// Attaches again, if need be, on every way out, a panic included.
+        struct Reattach;
+        impl Drop for Reattach {
+            fn drop(&mut self) {
+                if let Late::Detached(state) = LATE.replace(Late::No) {
+                    // SAFETY: this thread's own state, given up by `give_way`.
+                    unsafe { ffi::PyEval_RestoreThread(state) };
+                }
+            }
+        }
+        let _again = Reattach;
+        LATE.set(Late::Attached);
+        work()
+    }
+}
+
+/// How far the calling thread's [`Py::detach_late`] is.
+#[derive(Clone, Copy)]
+enum Late {
+    /// There is none.
+    No,
+    /// It has not waited yet.
+    Attached,
+    Detached(*mut ffi::PyThreadState),
+}
+
+/// The calling thread is about to wait, so others can have the interpreter, if it kept that: it comes from [`Py::detach_late`], or
+/// [`linger`]s. From then on it may wait.
+pub(crate) fn give_way() {
+    if let Late::Attached = LATE.get() {
+        // SAFETY: attached: `detach_late` was called with a `Py`, and has given nothing up since.
+        LATE.set(Late::Detached(unsafe { ffi::PyEval_SaveThread() }));
+    } else {
+        rest();
+    }
+}
+
 /// Runs `work` attached to `interpreter` with a thread state that this thread keeps for the next time.
 pub(super) fn enter<R>(interpreter: &Arc<Interpreter>, work: impl for<'py> FnOnce(Py<'py>) -> R) -> Result<R, Closed> {
-    /// Detaches on every way out, a panic included.
-    struct Leave<'i>(&'i Arc<Interpreter>);
-    impl Drop for Leave<'_> {
-        fn drop(&mut self) {
-            // SAFETY: attached since `enter`; whatever ran in between has put that back.
-            unsafe { ffi::PyEval_SaveThread() };
-            leave(self.0);
+    let attachment = match lingering(interpreter) {
+        Some(attachment) if GATE.closed.load(Ordering::SeqCst) => {
+            drop(attachment);
+            return Err(Closed);
         }
-    }
-    let inside = GATE.pass()?;
-    let state = state_for(interpreter);
-    // SAFETY: this thread's own state of a live interpreter, not attached now.
-    unsafe { ffi::PyEval_RestoreThread(state.0.as_ptr()) };
-    let leave = Leave(interpreter);
-    // SAFETY: attached until `leave` drops.
+        Some(attachment) => attachment,
+        None => Attachment::new(interpreter)?,
+    };
+    // SAFETY: attached until `attachment` drops.
     let result = work(unsafe { Py::assume() });
-    drop(leave);
-    drop(inside);
+    attachment.end();
     Ok(result)
+}
+
+/// The calling thread is attached to an interpreter; detaches on every way out, a panic included.
+struct Attachment {
+    interpreter: Arc<Interpreter>,
+    _inside: Inside,
+}
+
+impl Attachment {
+    /// Attaches. May block for the GIL.
+    fn new(interpreter: &Arc<Interpreter>) -> Result<Attachment, Closed> {
+        let inside = GATE.pass()?;
+        let state = state_for(interpreter);
+        // SAFETY: this thread's own state of a live interpreter, not attached now.
+        unsafe { ffi::PyEval_RestoreThread(state.0.as_ptr()) };
+        Ok(Attachment { interpreter: Arc::clone(interpreter), _inside: inside })
+    }
+
+    /// Detaches, or stays attached where the thread is about to come back.
+    fn end(self) {
+        // Not where an outer `enter` has only detached for a while.
+        let outermost = INSIDE.get() == 1;
+        let ended = LINGER.try_with(|linger| {
+            let mut linger = linger.borrow_mut();
+            if !linger.allowed || !outermost {
+                return Some(self);
+            }
+            linger.attachment.replace(self)
+        });
+        // Detaching may run Python code, so not while `LINGER` is borrowed.
+        drop(ended);
+    }
+}
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        // SAFETY: attached since `new`; whatever ran in between has put that back.
+        unsafe { ffi::PyEval_SaveThread() };
+        leave(&self.interpreter);
+    }
+}
+
+/// A thread that serves one request after the other may stay attached in between: giving the GIL up and taking it again costs a
+/// thread that waits for it a wake-up, and both a change of processor.
+struct Linger {
+    allowed: bool,
+    attachment: Option<Attachment>,
+}
+
+/// From now on the calling thread stays attached when it leaves an interpreter, until [`give_way`].
+pub(crate) fn linger() {
+    LINGER.with(|linger| linger.borrow_mut().allowed = true);
+}
+
+/// Whether the calling thread has stayed attached.
+pub(crate) fn is_lingering() -> bool {
+    LINGER.try_with(|linger| linger.borrow().attachment.is_some()).unwrap_or(false)
+}
+
+/// Ends what [`linger`] began.
+fn rest() {
+    let attachment = LINGER.try_with(|linger| {
+        let mut linger = linger.borrow_mut();
+        linger.allowed = false;
+        linger.attachment.take()
+    });
+    drop(attachment);
+}
+
+/// What the thread stayed attached with, if it is for this interpreter. Else it is detached now.
+fn lingering(interpreter: &Arc<Interpreter>) -> Option<Attachment> {
+    let attachment = LINGER.try_with(|linger| linger.borrow_mut().attachment.take()).ok().flatten()?;
+    Arc::ptr_eq(&attachment.interpreter, interpreter).then_some(attachment)
 }
 
 /// The kept state for `interpreter`, or a fresh one; marks it as in use.

@@ -3,9 +3,17 @@
 use std::fmt;
 
 use super::fields::Fields;
-use super::frame::{BODY_ERROR_MOST, Header, append};
+use super::frame::{BODY_ERROR_MOST, HEADER, Header, append, header};
 use super::request;
 use super::{FrameError, Kind, Request, VERSION};
+
+/// The header alone of a BODY frame with so many bytes (at most [`super::BODY_MOST`], else the worker refuses it), where they stay in the
+/// memory that they were read into.
+#[must_use]
+pub fn body_header(length: usize) -> [u8; 8] {
+    const { assert!(HEADER == 8) };
+    header(Kind::Body, 0, length)
+}
 
 /// The first frame on each connection: shows that the peer is a child of the httpd that started the worker.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -20,7 +20,7 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
-pub use child::{BodyError, FromChild, Hello};
+pub use child::{BodyError, FromChild, Hello, body_header};
 pub use entries::{Entries, Headers};
 pub use error::{FrameError, Kind};
 pub use frame::{BODY_MOST, DATA_MOST, HEAD_MOST, LOG_MOST, REQUEST_MOST, WHOLE_MOST};

@@ -5,10 +5,12 @@ use std::io;
 use std::os::fd::AsFd as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::process::Process;
 use crate::os::epoll::Epoll;
 use crate::os::stream::Stream;
+use crate::python::give_way;
 use crate::wire::{FrameError, FromChild, FromWorker, Reader, Request};
 
 /// The connections of a worker whose children have shown the secret.
@@ -63,12 +65,13 @@ impl Connections {
         self.ready.add_once(connection.stream.as_fd(), number).inspect_err(|_| self.forget(number))
     }
 
-    /// Waits for a connection that can be read, and takes it; none where another thread did, or it has ended meanwhile.
+    /// Waits for a connection that can be read, so long if that is limited, and takes it; none where there is none, another thread did, or
+    /// it has ended meanwhile.
     ///
     /// # Errors
     /// The system's: there is nothing to wait on any more.
-    pub(super) fn wait(&self, process: &'static Process) -> io::Result<Option<Taken>> {
-        let Some(number) = self.ready.wait(None)? else { return Ok(None) };
+    pub(super) fn wait(&self, process: &'static Process, within: Option<Duration>) -> io::Result<Option<Taken>> {
+        let Some(number) = self.ready.wait(within)? else { return Ok(None) };
         let connection = self.lock().get(&number).map(Arc::clone);
         Ok(connection.and_then(|connection| Taken::take(process, connection)))
     }
@@ -172,7 +175,7 @@ impl Taken {
         if reader.has_partial() {
             let mut refused = Vec::new();
             let _ = FromWorker::Refused.encode(&mut refused);
-            let _ = stream.send(&[&refused], None);
+            let _ = stream.send(&[&refused], None, give_way);
         }
     }
 }

@@ -10,11 +10,13 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use super::connection::Taken;
 use super::log;
 use super::process::Process;
+use crate::python::give_way;
 use crate::wire::{self, Body, BodyError, End, FrameError, FromChild, FromWorker};
 use crate::wsgi::{Gone, Head, Host, InputError, Level, Then};
 
-/// The most that is asked for at a time: more would only be copied once more.
-const PIECE: usize = 256 * 1024;
+/// So much is asked for at a time; what the application has not asked for yet waits here. The child sends what came, and waits only for the
+/// first of it.
+const PIECE: usize = 120 * 1024;
 
 /// How much of an answer one DATA carries: the client gets it when all of the frame is there.
 const DATA: usize = 64 * 1024;
@@ -28,6 +30,9 @@ pub(super) struct Frames<'q> {
     waiting: Vec<u8>,
     headed: bool,
     body: Input<'q>,
+    /// What came beyond what was read: `ahead[taken..]`.
+    ahead: Vec<u8>,
+    taken: usize,
     ignore_activity: bool,
 }
 
@@ -55,7 +60,7 @@ impl<'q> Frames<'q> {
             Body::Whole(bytes) => Input::Here(bytes),
             Body::Length(_) | Body::Chunked => Input::Open { asked: false },
         };
-        Frames { process, connection: Some(connection), waiting: Vec::new(), headed: false, body, ignore_activity }
+        Frames { process, connection: Some(connection), waiting: Vec::new(), headed: false, body, ahead: Vec::new(), taken: 0, ignore_activity }
     }
 
     /// An error page with this status is due, where nothing was sent; nothing is left to do otherwise.
@@ -74,7 +79,7 @@ impl<'q> Frames<'q> {
             let mut frame = Vec::new();
             let _ = FromWorker::Refused.encode(&mut frame);
             // Not given back: whoever refuses is about to end.
-            let _ = connection.stream().send(&[&frame], None);
+            let _ = connection.stream().send(&[&frame], None, give_way);
         }
     }
 
@@ -97,10 +102,10 @@ impl<'q> Frames<'q> {
         let Some(connection) = &self.connection else { return Err(Gone) };
         let waiting = std::mem::take(&mut self.waiting);
         let sent = if waiting.is_empty() {
-            connection.stream().send(parts, descriptor)
+            connection.stream().send(parts, descriptor, give_way)
         } else {
             let all: Vec<&[u8]> = std::iter::once(waiting.as_slice()).chain(parts.iter().copied()).collect();
-            connection.stream().send(&all, descriptor)
+            connection.stream().send(&all, descriptor, give_way)
         };
         if let Err(cause) = sent {
             self.lose(&cause);
@@ -138,7 +143,7 @@ impl<'q> Frames<'q> {
         let asked = FromWorker::WantBody(u32::try_from(size).unwrap_or(u32::MAX)).encode(&mut want);
         asked.map_err(|error| InputError::Failed(error.to_string()))?;
         let Some(connection) = &self.connection else { return Err(InputError::ClientGone) };
-        if let Err(cause) = connection.stream().send(&[&want], None) {
+        if let Err(cause) = connection.stream().send(&[&want], None, give_way) {
             self.lose(&cause);
             return Err(InputError::ClientGone);
         }
@@ -146,18 +151,20 @@ impl<'q> Frames<'q> {
     }
 
     /// Waits for the answer to WANT_BODY; 0 is the end of the body, or the answer to a question that asked for nothing.
-    fn answer(&mut self, buffer: &mut [u8]) -> Result<usize, InputError> {
+    fn answer(&mut self, buffer: &mut [u8], asked: usize) -> Result<usize, InputError> {
         loop {
             let Some((stream, reader)) = self.connection.as_mut().and_then(Taken::parts) else {
                 return Err(InputError::ClientGone);
             };
             match reader.next_child() {
                 // As much as was asked for, or less; nothing only where nothing was.
-                Ok(Some(FromChild::Body(bytes)))
-                    if bytes.is_empty() == buffer.is_empty() && bytes.len() <= buffer.len() =>
-                {
-                    buffer.iter_mut().zip(bytes).for_each(|(place, byte)| *place = *byte);
-                    return Ok(bytes.len());
+                Ok(Some(FromChild::Body(bytes))) if bytes.is_empty() == buffer.is_empty() && bytes.len() <= asked => {
+                    let (now, later) = bytes.split_at(bytes.len().min(buffer.len()));
+                    buffer.iter_mut().zip(now).for_each(|(place, byte)| *place = *byte);
+                    self.ahead.clear();
+                    self.ahead.extend_from_slice(later);
+                    self.taken = 0;
+                    return Ok(now.len());
                 }
                 Ok(Some(FromChild::BodyEnd)) => {
                     self.body = Input::Ended;
@@ -207,14 +214,24 @@ impl<'q> Frames<'q> {
             Input::Open { asked } => std::mem::replace(asked, true),
         };
         if buffer.is_empty() {
-            return if asked { Ok(0) } else { self.ask(0).and_then(|()| self.answer(buffer)) };
+            return if asked { Ok(0) } else { self.ask(0).and_then(|()| self.answer(buffer, 0)) };
         }
-        self.ask(buffer.len().min(PIECE))?;
-        self.answer(buffer)
+        if let Some(ahead) = self.ahead.get(self.taken..).filter(|ahead| !ahead.is_empty()) {
+            let count = ahead.len().min(buffer.len());
+            buffer.iter_mut().zip(ahead).for_each(|(place, byte)| *place = *byte);
+            self.taken += count;
+            return Ok(count);
+        }
+        self.ask(PIECE)?;
+        self.answer(buffer, PIECE)
     }
 }
 
 impl Host for Frames<'_> {
+    fn gives_way(&self) -> bool {
+        true
+    }
+
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, InputError> {
         let read = self.receive(buffer);
         match &read {
@@ -256,15 +273,22 @@ impl Host for Frames<'_> {
     }
 
     fn send_file(&mut self, file: File, offset: u64, length: u64, then: Then) -> Result<(), Gone> {
-        if length > 0 {
-            // The descriptor goes with the first byte of its own frame.
-            self.transmit(&[], None)?;
-            let mut frame = Vec::new();
-            let encoded = FromWorker::File { offset, length }.encode(&mut frame);
-            encoded.map_err(|error| self.broken(&error))?;
-            self.transmit(&[&frame], Some(file.as_fd()))?;
+        if length == 0 {
+            return self.send(&[], then);
         }
-        self.send(&[], then)
+        // In one go with the head before it and the end behind it: httpd answers ranges, and HEAD, of what it sees whole.
+        let mut frames = Vec::new();
+        let encoded = FromWorker::File { offset, length }.encode(&mut frames);
+        let encoded = encoded.and_then(|()| match then {
+            Then::End => FromWorker::End(End::Complete).encode(&mut frames),
+            Then::Flush => Ok(()),
+        });
+        encoded.map_err(|error| self.broken(&error))?;
+        self.transmit(&[&frames], Some(file.as_fd()))?;
+        if then == Then::End {
+            self.let_go();
+        }
+        Ok(())
     }
 
     fn abort(&mut self) {
@@ -275,7 +299,7 @@ impl Host for Frames<'_> {
         let mut frame = Vec::new();
         let sent = self.connection.as_ref().is_some_and(|connection| {
             FromWorker::Log { level: log::number(level), line }.encode(&mut frame).is_ok()
-                && connection.stream().send(&[&frame], None).is_ok()
+                && connection.stream().send(&[&frame], None, give_way).is_ok()
         });
         if !sent {
             // The answer is complete, or its child is gone: what is still said is the group's.

@@ -15,6 +15,7 @@ mod begin;
 mod connection;
 mod control;
 mod host;
+mod lobby;
 mod log;
 mod process;
 mod requests;

@@ -7,6 +7,7 @@ use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::connection::Connections;
+use super::lobby::Lobby;
 use super::log;
 use super::requests::Requests;
 use super::watch;
@@ -24,6 +25,7 @@ pub(super) struct Process {
     pub(super) applications: Applications,
     pub(super) requests: Requests,
     pub(super) connections: Connections,
+    pub(super) lobby: Lobby,
     pub(super) channel: Channel,
     /// Wakes the control thread.
     pub(super) control: Wake,
@@ -54,6 +56,7 @@ impl Process {
         Ok(Process {
             requests: Requests::new(threads),
             connections: Connections::new()?,
+            lobby: Lobby::default(),
             control: Wake::new()?,
             door: Wake::new()?,
             watch: OnceLock::new(),

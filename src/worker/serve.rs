@@ -1,17 +1,24 @@
 //! The threads that serve: each takes the next connection that can be read, and answers the request on it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::connection::{Next, Taken};
 use super::host::Frames;
+use super::lobby::Seat;
 use super::log;
 use super::process::Process;
 use super::requests::Slot;
 use crate::application::{Job, Outcome, Watch};
+use crate::python::{give_way, is_lingering, linger};
 use crate::supervise::worker::Event;
 use crate::wire::Request;
 use crate::wsgi::{Level, Pairs, UrlScheme};
+
+/// So many requests a thread answers at most before another one has its turn.
+const TURN: usize = 16;
+/// And so long.
+const TURN_TIME: Duration = Duration::from_millis(1);
 
 /// The life of one thread that serves requests; `thread` counts from 0.
 pub(super) fn run(process: &'static Process, thread: usize) {
@@ -19,11 +26,14 @@ pub(super) fn run(process: &'static Process, thread: usize) {
     let server = Server { process, slot, number: u32::try_from(thread + 1).unwrap_or(u32::MAX) };
     slot.settle();
     let mut own = Vec::new();
-    // Fails only in a process that the application forked and that came back here: it has no connections.
-    while let Ok(taken) = process.connections.wait(process) {
-        if let Some(taken) = taken {
-            server.answer(taken, &mut own);
-        }
+    loop {
+        let seat = process.lobby.enter();
+        // Fails only in a process that the application forked and that came back here: it has no connections.
+        let Ok(taken) = process.connections.wait(process, None) else { return };
+        let Some(taken) = taken else { continue };
+        server.answer(taken, &seat, &mut own);
+        server.go_on(&seat, &mut own);
+        give_way();
     }
 }
 
@@ -36,11 +46,23 @@ struct Server {
 }
 
 impl Server {
+    /// Answers further requests that are there, as long as the thread still has the interpreter and its turn lasts.
+    fn go_on(&self, seat: &Seat<'_>, own: &mut Vec<u8>) {
+        let began = Instant::now();
+        for _ in 1..TURN {
+            if !is_lingering() || began.elapsed() >= TURN_TIME {
+                return;
+            }
+            let Ok(Some(taken)) = self.process.connections.wait(self.process, Some(Duration::ZERO)) else { return };
+            self.answer(taken, seat, own);
+        }
+    }
+
     /// Answers the request that came on this connection, if all of it did.
-    fn answer(&self, mut connection: Taken, own: &mut Vec<u8>) {
+    fn answer(&self, mut connection: Taken, seat: &Seat<'_>, own: &mut Vec<u8>) {
         loop {
             match connection.next(own) {
-                Ok(Next::Request(request)) => return self.begin(connection, &request),
+                Ok(Next::Request(request)) => return self.begin(connection, seat, &request),
                 Ok(Next::Stray) => {}
                 Ok(Next::Wait) => return connection.give_back(),
                 Ok(Next::Gone) => return,
@@ -52,7 +74,7 @@ impl Server {
         }
     }
 
-    fn begin(&self, mut connection: Taken, request: &Request<'_>) {
+    fn begin(&self, mut connection: Taken, seat: &Seat<'_>, request: &Request<'_>) {
         let requests = &self.process.requests;
         let serial = requests.begin(self.slot, request.application_group);
         connection.begin();
@@ -65,7 +87,10 @@ impl Server {
         if !request.ignore_activity {
             requests.touch();
         }
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.serve(request, serial, &mut host)));
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.serve(request, serial, seat, &mut host)));
+        if !matches!(outcome, Ok(Outcome::Done)) {
+            give_way();
+        }
         match outcome {
             Ok(Outcome::Done) => host.end(None),
             Ok(Outcome::Status(status)) => host.end(Some(status)),
@@ -92,7 +117,7 @@ impl Server {
         self.process.control.wake();
     }
 
-    fn serve(&self, request: &Request<'_>, serial: u64, host: &mut Frames<'_>) -> Outcome {
+    fn serve(&self, request: &Request<'_>, serial: u64, seat: &Seat<'_>, host: &mut Frames<'_>) -> Outcome {
         let daemon_start = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
         let mut environ = Pairs::with_capacity(64, 4096);
         for (key, value) in request.environ.clone() {
@@ -114,8 +139,9 @@ impl Server {
             request_start: request.request_start,
             queue_start: request.queue_start,
             daemon_start,
-            watch: Some(Watch { running: self.slot.settle(), serial, loaded: &loaded }),
+            watch: Some(Watch { running: self.slot.settle(), serial, attached: &|| seat.leave(), loaded: &loaded }),
         };
+        linger();
         let outcome = self.process.applications.serve(&job, host);
         if outcome != Outcome::Changed {
             self.process.note_served(request.script, request.application_group);

@@ -1,7 +1,7 @@
 //! What an application is served by, as a trait: the request's body, the way back to the client, the request's log.
 //!
 //! `embedded` implements it over a live httpd request, the daemon worker will over frames; tests use a scripted one.
-//! Every call may block and is made without holding any interpreter. Calls come from one thread at a time.
+//! Every call may block and is made without holding any interpreter, but see [`Host::gives_way`]. Calls come from one thread at a time.
 
 use std::fs::File;
 
@@ -52,6 +52,11 @@ pub enum Then {
 
 /// The server side of one request.
 pub trait Host {
+    /// Whether the calls other than `read` give the interpreter up by themselves before they wait, so that they may be made holding it.
+    fn gives_way(&self) -> bool {
+        false
+    }
+
     /// Reads some of the body into `buffer`; 0 is the end. An empty buffer only asks for the body (`100 Continue`).
     ///
     /// # Errors

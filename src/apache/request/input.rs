@@ -59,7 +59,7 @@ impl Default for State {
 }
 
 impl Request<'_> {
-    /// Reads at least one byte, unless `buffer` is empty, and answers how many; 0 is the end of the body. Blocks.
+    /// Reads at least one byte, unless `buffer` is empty, and what else came by then, and answers how many; 0 is the end of the body. Blocks.
     ///
     /// An empty `buffer` asks for nothing, but a client that waits for `100 Continue` gets it.
     ///
@@ -90,23 +90,37 @@ impl Request<'_> {
         if length == 0 {
             return Some(Vec::new());
         }
-        // Where a client waits for `100 Continue`, reading sends that. Filters that change bodies may take the absence of bytes for their end.
-        if field!(self.expecting_100) != 0 || field!(self.input_filters) != field!(self.proto_input_filters) {
+        // Where a client waits for `100 Continue`, reading sends that.
+        if field!(self.expecting_100) != 0 || !self.may_read_ahead() {
             return None;
         }
         self.make_brigade();
-        let (mut body, mut held) = (vec![0; length], 0);
-        while let Some(room) = body.get_mut(held..).filter(|room| !room.is_empty()) {
+        let mut body = vec![0; length];
+        let held = self.fill(&mut body, 0);
+        if held == length {
+            return Some(body);
+        }
+        body.truncate(held);
+        self.input.ahead = body;
+        None
+    }
+
+    /// Reads into `buffer` behind what it holds what else came already; how much it holds then. An error is kept for the next read.
+    fn fill(&mut self, buffer: &mut [u8], mut held: usize) -> usize {
+        while let Some(room) = buffer.get_mut(held..).filter(|room| !room.is_empty()) {
             let came = self.fetch(self.input.brigade, room.len(), Wait::No).and_then(|()| self.take(room));
             held += came.as_ref().copied().unwrap_or(0);
             if !matches!(came, Ok(1..)) {
                 self.input.end = self.input.end.take().or(came.err().map(Err));
-                body.truncate(held);
-                self.input.ahead = body;
-                return None;
+                break;
             }
         }
-        Some(body)
+        held
+    }
+
+    /// Whether nothing but the protocol's own filters read the body: others may take the absence of bytes for its end.
+    fn may_read_ahead(&self) -> bool {
+        field!(self.input_filters) == field!(self.proto_input_filters)
     }
 
     fn make_brigade(&mut self) {
@@ -125,7 +139,8 @@ impl Request<'_> {
         loop {
             let taken = self.take(buffer)?;
             if taken > 0 || self.input.end.is_some() {
-                return Ok(taken);
+                let more = self.input.end.is_none() && self.may_read_ahead();
+                return Ok(if more { self.fill(buffer, taken) } else { taken });
             }
             self.fetch(self.input.brigade, buffer.len(), Wait::Yes)?;
         }
