@@ -60,6 +60,9 @@ impl Scripts {
         let script = self.script(job.script, job.case_sensitive);
         let source = Source { path: job.script, mtime: job.script_mtime };
         let there = script.loaded(py, interpreter);
+        if job.as_loaded {
+            return there.and_then(|module| module.namespace()).ok_or(Unusable::Changed);
+        }
         if let Some(module) = &there {
             // A process that was made because the script asked for it serves at least one request before it is asked again.
             let used = script.used.swap(true, Ordering::Relaxed) || self.reload == Reload::InPlace;

@@ -17,8 +17,8 @@ use crate::os::channel::Channel;
 use crate::os::pidfd::PidFd;
 use crate::os::signals::Signals;
 use crate::os::{poll, spawn};
-use crate::supervise::{Action, Event, Fleet, GroupId, Time};
-use crate::wire::control::{FromSupervisor, ToSupervisor};
+use crate::supervise::{Action, Event, Fleet, GroupId, Time, WorkerId};
+use crate::wire::control::{FromSupervisor, ToSupervisor, ToWorker};
 
 /// What workers are given where nobody says how long: httpd's own patience with its children.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -160,10 +160,14 @@ impl Supervisor {
                     let event = self.workers.start(worker, group, slot, preload, &self.groups);
                     self.fleet.event(event, self.now());
                 }
+                Action::Open { worker } => self.say(worker, &ToWorker::Open),
+                Action::Tell { worker, changed: (script, application_group) } => {
+                    self.say(worker, &ToWorker::Changed { script, application_group });
+                }
+                Action::Bridge { worker } => self.say(worker, &ToWorker::Bridge),
                 Action::Drain { worker, within } => {
-                    if let Some(event) = self.workers.drain(worker, within) {
-                        self.fleet.event(event, self.now());
-                    }
+                    let within = within.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+                    self.say(worker, &ToWorker::Drain { within });
                 }
                 Action::Kill { worker, signal } => self.workers.kill(worker, signal),
                 Action::Log { group, level, text } => {
@@ -177,6 +181,12 @@ impl Supervisor {
         }
         if let Some(told) = &self.told {
             told.tell(&self.fleet);
+        }
+    }
+
+    fn say(&mut self, worker: WorkerId, what: &ToWorker) {
+        if let Some(event) = self.workers.say(worker, what) {
+            self.fleet.event(event, self.now());
         }
     }
 

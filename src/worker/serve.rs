@@ -9,8 +9,8 @@ use super::log;
 use super::process::Process;
 use super::requests::Slot;
 use crate::application::{Job, Outcome, Watch};
-use crate::supervise::worker::Event;
 use crate::wire::Request;
+use crate::wire::control::FromWorker;
 use crate::wsgi::{Level, Pairs, UrlScheme};
 
 /// The life of one thread that serves requests; `thread` counts from 0.
@@ -65,11 +65,30 @@ impl Server {
         if !request.ignore_activity {
             requests.touch();
         }
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.serve(request, serial, &mut host)));
+        let changes = &self.process.changes;
+        let known = changes.has(request.script, request.application_group);
+        let mut answer =
+            |as_loaded| catch_unwind(AssertUnwindSafe(|| self.serve(request, serial, as_loaded, &mut host)));
+        let outcome = if known && request.reloading {
+            if changes.wait() { answer(true) } else { Ok(Outcome::Changed) }
+        } else {
+            match answer(known) {
+                Ok(Outcome::Changed) if !known => {
+                    self.say_changed(request);
+                    if changes.wait() { answer(true) } else { Ok(Outcome::Changed) }
+                }
+                outcome => outcome,
+            }
+        };
         match outcome {
             Ok(Outcome::Done) => host.end(None),
             Ok(Outcome::Status(status)) => host.end(Some(status)),
-            Ok(Outcome::Changed) => return self.send_away(request, &mut host),
+            Ok(Outcome::Changed) => {
+                // Counted as under way until it is sent away, so that the process does not end before.
+                host.refuse();
+                requests.undo(self.slot);
+                return self.process.control.wake();
+            }
             // Said by the panic hook.
             Err(_panic) => host.end(Some(500)),
         }
@@ -80,19 +99,17 @@ impl Server {
         }
     }
 
-    /// The script has changed: this process begins no request any more, and the successor gets this one.
-    fn send_away(&self, request: &Request<'_>, host: &mut Frames) {
-        let text = format!("the WSGI script {} has changed", String::from_utf8_lossy(request.script));
-        log::line(Level::Info, text.as_bytes());
-        // Counted as under way until it is sent away, so that the process does not end before.
-        self.process.tell(Event::ScriptChanged);
-        self.process.wait_until_closed();
-        host.refuse();
-        self.process.requests.undo(self.slot);
-        self.process.control.wake();
+    /// The script has changed since it was loaded: the supervisor has all workers of the group replaced.
+    fn say_changed(&self, request: &Request<'_>) {
+        if self.process.changes.find(request.script, request.application_group) {
+            let text = format!("the WSGI script {} has changed", String::from_utf8_lossy(request.script));
+            log::line(Level::Info, text.as_bytes());
+            let (script, application_group) = (request.script.to_vec(), request.application_group.to_vec());
+            self.process.say(&FromWorker::Changed { script, application_group });
+        }
     }
 
-    fn serve(&self, request: &Request<'_>, serial: u64, host: &mut Frames) -> Outcome {
+    fn serve(&self, request: &Request<'_>, serial: u64, as_loaded: bool, host: &mut Frames) -> Outcome {
         let daemon_start = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
         let mut environ = Pairs::with_capacity(64, 4096);
         for (key, value) in request.environ.clone() {
@@ -104,6 +121,7 @@ impl Server {
             script: request.script,
             script_mtime: request.script_mtime,
             reloading: request.reloading,
+            as_loaded,
             case_sensitive: request.case_sensitive,
             callable: request.callable,
             environ: &environ,

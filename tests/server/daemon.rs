@@ -1,5 +1,7 @@
 //! Daemon mode: what is not the same in both modes. Groups are configured by the tests; their application is mostly `act`.
 
+// Scripts that change.
+mod changes;
 // httpd -t: options of WSGIDaemonProcess.
 mod config;
 // Workers and processes that die, and what clients see of it.

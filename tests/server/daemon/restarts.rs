@@ -30,7 +30,7 @@ fn under_load(server: &Server, work: impl FnOnce()) {
 }
 
 /// Ends the load, also where the work panics.
-struct Done<'a>(&'a AtomicBool);
+pub(super) struct Done<'a>(pub(super) &'a AtomicBool);
 
 impl Drop for Done<'_> {
     fn drop(&mut self) {
