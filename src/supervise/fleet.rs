@@ -170,7 +170,8 @@ impl Fleet {
         places
             .filter_map(|(number, group, place, slot)| {
                 let wish = slot.wish.filter(|wish| wish.not_before <= now)?;
-                (!group.is_replacing(slot) && !self.blocked(group, slot)).then_some(((slot.serving.is_some(), wish.since), (number, place)))
+                (!group.is_replacing(slot) && !self.blocked(group, slot))
+                    .then_some(((slot.serving.is_some(), wish.since), (number, place)))
             })
             .min()
             .map(|(_, place)| place)

@@ -345,7 +345,10 @@ impl World {
             assert!(replacements <= 1, "{replacements} replacements at a time");
             for held in of_group().filter_map(|process| process.holds) {
                 let seen = self.seen.get(group).map_or(held, |seen| held.min(*seen));
-                assert!(self.now <= held.max(seen + HOLD), "requests wait for more than 0.4 s since the change was seen");
+                assert!(
+                    self.now <= held.max(seen + HOLD),
+                    "requests wait for more than 0.4 s since the change was seen"
+                );
             }
             let elsewhere = |process: &&Process| process.group != *group && self.namesake(process.group, plan);
             let here = self.processes.values().any(|process| process.group == *group);

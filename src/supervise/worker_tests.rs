@@ -206,7 +206,8 @@ fn a_drain_ends_with_its_last_request_and_its_last_connection() {
 #[test]
 fn it_says_when_it_has_closed() {
     let one = [active(0, 0)];
-    let (open, busy) = (Sight { active: &one, ..Sight::default() }, Sight { active: &one, closed: true, ..Sight::default() });
+    let (open, busy) =
+        (Sight { active: &one, ..Sight::default() }, Sight { active: &one, closed: true, ..Sight::default() });
     let says = |life: &mut Life, now, sight: &Sight<'_>| life.step(Event::Look, now, sight).contains(&Do::SayClosed);
     let begin = || {
         let mut life = Life::new(off());

@@ -119,7 +119,15 @@ impl Door {
     fn open(process: &'static Process, listener: Listener) -> io::Result<Door> {
         let epoll = Epoll::new()?;
         epoll.add(process.door.as_fd(), WAKE)?;
-        Ok(Door { process, listener, epoll, guests: HashMap::new(), next: FIRST_GUEST, listening: false, resting: None })
+        Ok(Door {
+            process,
+            listener,
+            epoll,
+            guests: HashMap::new(),
+            next: FIRST_GUEST,
+            listening: false,
+            resting: None,
+        })
     }
 
     /// Waits for what comes next, and sees to it.

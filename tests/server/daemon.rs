@@ -16,6 +16,8 @@ mod process;
 mod relay;
 // Restarts, stops, and ends of httpd's own processes.
 mod restarts;
+// Service manager, logrotate, package manager.
+mod service;
 // The socket's other guests.
 mod sockets;
 

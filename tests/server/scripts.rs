@@ -168,7 +168,10 @@ wsgi_test!(a_script_can_ask_to_be_loaded_again, |site| {
     server.root.write("apps/s/broken", "");
     server.expect_log("ValueError: in reload_required");
     server.expect_log("s/app.wsgi");
-    server.get("/").ok();
+    until("it to be asked", || {
+        server.get("/").ok();
+        server.log_text().contains("ValueError").then_some(())
+    });
     assert_eq!(server.root.read("apps/s/loads"), loads, "an exception is logged and no reason to reload");
 });
 

@@ -62,7 +62,9 @@ const EVENTS: &[(&str, Happens)] = &[
     ("old one ended", |slot, scene| slot.ended(OLD, "by signal SIGSEGV", false, scene)),
     ("script changed", |slot, scene| slot.renew_code(scene)),
     ("script changed, elsewhere in the group", |slot, scene| slot.start_anew(scene)),
-    ("new code there, elsewhere in the group", |slot, scene| drop(slot.yield_to_new_code(scene))),
+    ("new code there, elsewhere in the group", |slot, scene| {
+        slot.yield_to_new_code(scene);
+    }),
     ("same key again", |slot, scene| slot.renew(scene)),
     ("group gone", |slot, scene| slot.retire(scene)),
     ("group gone, 2 s later", |slot, scene| {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use nix::sys::signal::Signal;
 
-use crate::harness::process::{descendants_of, is_alive, send, wait_end};
+use crate::harness::process::{is_alive, send, wait_end};
 use crate::harness::{Server, Site, until, wsgi_test};
 
 /// Requests wait for new code so long, as the documentation says.
@@ -135,7 +135,8 @@ wsgi_test!(under_load_old_code_answers_until_new_code_is_there_and_never_after, 
     let late: Vec<_> = seen.iter().filter(|(begun, _, version)| *begun > first && version == "one").collect();
     assert!(late.is_empty(), "{} old answers after the first new one", late.len());
     let slowest = seen.iter().map(|(begun, end, _)| *end - *begun).max().unwrap();
-    println!("{} answers, the slowest in {slowest:?}", seen.len());
+    // For whoever asks with --nocapture: how long it takes on a busy machine is no test.
+    eprintln!("{} answers, the slowest in {slowest:?}", seen.len());
     old.into_iter().for_each(wait_end);
     assert_eq!(asked(&server, 2).len(), 2, "all places are filled again");
 });
@@ -174,7 +175,8 @@ wsgi_test!(requests_wait_once_for_each_change, groups, |s| {
 });
 
 wsgi_test!(code_that_cant_be_loaded_answers_500_and_no_old_code_does, groups, |s| {
-    let server = site(s, "processes=2 threads=4").expect_log("ValueError: new and broken").expect_log("app.wsgi").start();
+    let server =
+        site(s, "processes=2 threads=4").expect_log("ValueError: new and broken").expect_log("app.wsgi").start();
     asked(&server, 2);
     write(&server, "raise ValueError('new and broken')\n", 1);
     until("the new code to fail", || (server.get("/").status == 500).then_some(()));
@@ -298,26 +300,6 @@ wsgi_test!(a_replacement_that_dies_is_tried_again_and_old_code_serves, groups, |
     assert_eq!(version(&server), "one");
     imports_last(&server, false);
     comes(&server, "two", &["one"]);
-});
-
-wsgi_test!(a_process_that_hangs_does_not_keep_new_code_back, groups, |s| {
-    let server = site(s, "processes=2 threads=4").start();
-    let old = asked(&server, 2);
-    imports_last(&server, true);
-    change(&server, "two", 1);
-    assert_eq!(version(&server), "one");
-    let stopped = *old.first().unwrap();
-    send(stopped, Signal::SIGSTOP);
-    imports_last(&server, false);
-    until("new code", || {
-        let workers = descendants_of(server.parent());
-        loaders(&server, "two").iter().any(|id| workers.contains(id)).then_some(())
-    });
-    // Connections may wait for the one that hangs, but others are tried beside it.
-    until("an answer of new code", || (version(&server) == "two").then_some(()));
-    send(stopped, Signal::SIGCONT);
-    comes(&server, "two", &[]);
-    wait_end(stopped);
 });
 
 wsgi_test!(a_graceful_restart_in_the_middle_ends_with_new_code, groups, |s| {

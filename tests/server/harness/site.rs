@@ -1,7 +1,7 @@
 //! A site before it is started: applications laid out in a folder and the lines of configuration a test adds.
 
 use std::fmt::Write as _;
-use std::fs::File;
+use std::fs::{self, File};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Output, Stdio};
@@ -30,6 +30,8 @@ pub(crate) struct Site {
     unprivileged: bool,
     single: bool,
     standalone: Option<&'static str>,
+    /// Module and programs are the site's own.
+    own_module: bool,
 }
 
 impl Site {
@@ -49,6 +51,7 @@ impl Site {
             unprivileged: false,
             single: false,
             standalone: None,
+            own_module: false,
         })
     }
 
@@ -140,6 +143,18 @@ impl Site {
     /// Starts httpd with `-X`: one process, no child.
     pub(crate) fn single(mut self) -> Site {
         self.single = true;
+        self
+    }
+
+    /// Copies module and programs into `modules/`, where [`Folder::renew_module`] can replace them.
+    pub(crate) fn own_module(mut self) -> Site {
+        self.own_module = true;
+        let folder = self.httpd.wsgi.parent().unwrap();
+        fs::create_dir(self.root.join("modules")).unwrap();
+        fs::copy(&self.httpd.wsgi, self.root.join("modules/mod_wsgi.so")).unwrap();
+        for program in ["mod_wsgi-supervisor", "mod_wsgi-worker"] {
+            fs::copy(folder.join(program), self.root.join("modules").join(program)).unwrap();
+        }
         self
     }
 
@@ -252,7 +267,9 @@ impl Site {
         text.push_str("<Directory />\n  AllowOverride None\n  Require all denied\n</Directory>\n");
         text.push_str("<Directory ${ROOT}/htdocs>\n  Require all granted\n</Directory>\n");
         text.push_str("<Directory ${APPS}>\n  Require all granted\n</Directory>\n");
-        writeln!(text, "LoadModule wsgi_module \"{}\"", self.httpd.wsgi.display()).unwrap();
+        let own = self.root.join("modules/mod_wsgi.so");
+        let module = if self.own_module { &own } else { &self.httpd.wsgi };
+        writeln!(text, "LoadModule wsgi_module \"{}\"", module.display()).unwrap();
         text.push_str(&self.setting.lines(&self.daemon));
         text.push_str(&self.lines);
         self.root.write("conf/httpd.conf", text);
