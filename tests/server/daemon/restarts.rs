@@ -172,7 +172,9 @@ wsgi_test!(nothing_outlives_a_parent_that_is_killed, groups_every_mpm, |site| {
     std::fs::read_dir(server.root.join("run")).unwrap().flatten().for_each(|entry| {
         std::fs::remove_file(entry.path()).unwrap();
     });
-    server.allow_log("pid");
+    for text in ["pid", "WSGI014", "WSGI0411"] {
+        server.allow_log(text);
+    }
 });
 
 /// The process that looks after the workers.
