@@ -82,6 +82,7 @@ fn scripts_are_loaded_before_it_is_ready() {
     let two = FromWorker::Served { script: worker.script("two.wsgi"), application_group: b"sub".to_vec() };
     assert_eq!(worker.hear(), Some(two));
     assert_eq!(worker.hear(), Some(FromWorker::Ready));
+    worker.say(&ToWorker::Open);
     for line in ["3|loading one", "3|ValueError: bad", "3|loading two"] {
         worker.logs(line);
     }
