@@ -29,6 +29,8 @@ pub(crate) struct Job<'a> {
     pub(crate) script_mtime: i64,
     /// `WSGIScriptReloading`.
     pub(crate) reloading: bool,
+    /// Only what is loaded may answer, whether the script has changed or not; else [`Outcome::Changed`].
+    pub(crate) as_loaded: bool,
     /// `WSGICaseSensitivity`.
     pub(crate) case_sensitive: bool,
     /// `WSGICallableObject`.

@@ -59,6 +59,10 @@ impl Scripts {
     ) -> Result<Object<'py>, Unusable> {
         let script = self.script(job.script, job.case_sensitive);
         let source = Source { path: job.script, mtime: job.script_mtime };
+        if job.as_loaded {
+            let there = script.loaded(py, interpreter);
+            return there.and_then(|module| module.namespace()).ok_or(Unusable::Changed);
+        }
         let asks = |module: &Module<'_>| module.asks_for_reload(py, interpreter, job, exchange);
         self.current(py, interpreter, &script, source, job.reloading, asks, exchange)
     }

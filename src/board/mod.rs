@@ -8,4 +8,4 @@ mod in_flight;
 mod states;
 
 pub use in_flight::{InFlight, Layout, Row};
-pub use states::States;
+pub use states::{State, States};

@@ -1,11 +1,24 @@
-//! Whether a process can be had at all in a place of a group: written by the supervisor, read by children.
+//! Whether a process can be had in a place of a group: written by the supervisor, read by children.
 //!
-//! Without it a child could not tell a process that is only starting, which is waited for, from one that can't start.
+//! Without it a child could not tell a process that is only starting, which is waited for, from one that can't start; nor one that starts
+//! from one that accepts, and would knock at each in turn.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// No process serves in this place, and the last ones could not even start. Any other number: there is one, or one is expected.
+/// How it is at a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// A process accepts requests. Also where nobody said anything.
+    Served,
+    /// No process serves in this place, and the last ones could not even start.
+    Failing,
+    /// None accepts now, but one is expected.
+    Vacant,
+}
+
+const SERVED: u32 = 0;
 const FAILING: u32 = 1;
+const VACANT: u32 = 2;
 
 /// One number for each process of each group, in the order of the configuration.
 #[derive(Clone, Copy, Debug)]
@@ -18,16 +31,35 @@ impl<'m> States<'m> {
     }
 
     /// Says how it is at a place. One that is not there is passed over.
-    pub fn set_failing(&self, column: usize, failing: bool) {
+    pub fn set(&self, column: usize, state: State) {
         if let Some(word) = self.0.get(column) {
-            word.store(if failing { FAILING } else { 0 }, Ordering::Relaxed);
+            let number = match state {
+                State::Served => SERVED,
+                State::Failing => FAILING,
+                State::Vacant => VACANT,
+            };
+            word.store(number, Ordering::Relaxed);
         }
     }
 
     /// Is there no use in waiting for a process at this place?
     #[must_use]
     pub fn is_failing(&self, column: usize) -> bool {
-        self.0.get(column).is_some_and(|word| word.load(Ordering::Relaxed) == FAILING)
+        self.get(column) == State::Failing
+    }
+
+    /// Is another place better, if there is one?
+    #[must_use]
+    pub fn is_vacant(&self, column: usize) -> bool {
+        self.get(column) == State::Vacant
+    }
+
+    fn get(&self, column: usize) -> State {
+        match self.0.get(column).map(|word| word.load(Ordering::Relaxed)) {
+            Some(FAILING) => State::Failing,
+            Some(VACANT) => State::Vacant,
+            _ => State::Served,
+        }
     }
 }
 
@@ -36,14 +68,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_fails_until_it_is_said_not_to() {
+    fn a_place_is_as_it_was_said_to_be() {
         let words = [AtomicU32::new(0), AtomicU32::new(77)];
         let states = States::new(&words);
-        assert!(!states.is_failing(0) && !states.is_failing(1) && !states.is_failing(2));
-        states.set_failing(1, true);
-        states.set_failing(2, true);
+        assert!((0..3).all(|column| !states.is_failing(column) && !states.is_vacant(column)));
+        states.set(1, State::Failing);
+        states.set(2, State::Failing);
         assert!(!states.is_failing(0) && states.is_failing(1) && !states.is_failing(2));
-        states.set_failing(1, false);
-        assert!(!states.is_failing(1));
+        states.set(1, State::Vacant);
+        assert!(!states.is_failing(1) && states.is_vacant(1));
+        states.set(1, State::Served);
+        assert!(!states.is_failing(1) && !states.is_vacant(1));
     }
 }

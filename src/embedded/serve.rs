@@ -41,6 +41,7 @@ fn run(request: &mut Request<'_>, child: &Child, visit: &Visit) -> Outcome {
         script: &visit.script,
         script_mtime: visit.script_mtime,
         reloading: visit.dir.script_reloading(),
+        as_loaded: false,
         case_sensitive: visit.case_sensitive,
         callable: &visit.callable,
         environ: &environ,

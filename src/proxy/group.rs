@@ -56,6 +56,11 @@ impl Groups {
         States::new(self.states.words()).is_failing(column)
     }
 
+    /// Is another process better than that of this column, if there is one?
+    pub(super) fn is_vacant(&self, column: usize) -> bool {
+        States::new(self.states.words()).is_vacant(column)
+    }
+
     pub(super) fn find(&self, name: &[u8]) -> Option<&Group> {
         self.list.iter().find(|group| group.name == name)
     }

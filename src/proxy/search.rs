@@ -90,9 +90,10 @@ impl<'c> Search<'c> {
             }
             if pending.is_empty() || last_opened.elapsed() >= HEAD_START {
                 let used = |column: usize| pending.iter().any(|one| one.place.column == column);
-                let place = self.child.take(self.group, |column| {
-                    used(column) || self.refused.contains(&column) || self.child.groups.is_failing(column)
-                });
+                let groups = &self.child.groups;
+                let out = |column: usize| used(column) || self.refused.contains(&column) || groups.is_failing(column);
+                let served = self.child.take(self.group, |column| out(column) || groups.is_vacant(column));
+                let place = served.or_else(|| self.child.take(self.group, out));
                 match place {
                     Some(place) => {
                         if let Some(connection) = self.child.idle(place.column).and_then(super::connection::Idle::take)
@@ -240,6 +241,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
+    use crate::board::{State, States};
     use crate::config::DaemonOptions;
     use crate::proxy::relay::Outcome;
     use crate::proxy::testing::{Peer, Scripted, Site, hello, request};
@@ -306,12 +308,12 @@ mod tests {
     #[test]
     fn what_cant_start_is_told_at_once_and_passed_by_where_another_can() {
         let site = Site::new(options(2));
-        let states = crate::board::States::new(site.child.groups.states.words());
-        states.set_failing(0, true);
+        let states = States::new(site.child.groups.states.words());
+        states.set(0, State::Failing);
         let mut client = Scripted::default();
         let outcome = site.exchange(Body::None, &mut client, |listeners| Peer::asked(&listeners[1]).say(&hello()));
         assert_eq!(number(&outcome), "Done");
-        states.set_failing(1, true);
+        states.set(1, State::Failing);
         let began = Instant::now();
         assert_eq!(number(&site.exchange(Body::None, &mut client, |_| {})), "WSGI0364");
         assert!(began.elapsed() < Duration::from_secs(1));

@@ -56,6 +56,19 @@ pub enum Action {
         slot: u32,
         preload: Vec<Script>,
     },
+    /// It is warm and accepts from now on.
+    Open {
+        worker: WorkerId,
+    },
+    /// This script has changed for another worker of its group.
+    Tell {
+        worker: WorkerId,
+        changed: Script,
+    },
+    /// It answers requests for changed scripts by what it has loaded.
+    Bridge {
+        worker: WorkerId,
+    },
     Drain {
         worker: WorkerId,
         within: Option<Duration>,

@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::event::{Action, Event, GroupId, Level, Time, WorkerId};
+use super::event::{Action, Event, GroupId, Time, WorkerId};
+use super::group::Group;
 use super::plan::Plan;
-use super::slot::{Scene, Slot};
-use crate::wire::control::FromWorker;
+use super::slot::Slot;
+use crate::board::State;
 
 /// A worker that has been starting for longer than this most likely waits for something and leaves the processors to others.
 const BUSY: Duration = Duration::from_secs(5);
@@ -22,16 +23,6 @@ pub struct Fleet {
     stopping: bool,
     finished: bool,
     actions: VecDeque<Action>,
-}
-
-#[derive(Debug)]
-struct Group {
-    id: GroupId,
-    plan: Plan,
-    slots: Vec<Slot>,
-    retired: bool,
-    /// Why it can't start, as it was logged.
-    complaint: Option<String>,
 }
 
 impl Fleet {
@@ -59,19 +50,16 @@ impl Fleet {
             };
             if let Some(group) = self.groups.iter_mut().find(|group| same(group) && !ids.contains(&group.id)) {
                 ids.push(group.id);
-                group.plan = plan;
-                group.complaint = None;
-                group.each(now, &mut self.actions, Slot::renew);
+                group.renew(plan, now, &mut self.actions);
             } else {
                 let id = GroupId(self.number());
                 let slots = (0..plan.slots).map(|slot| Slot::new(slot, now)).collect();
                 ids.push(id);
-                self.groups.push(Group { id, plan, slots, retired: false, complaint: None });
+                self.groups.push(Group { id, plan, slots, retired: false, complaint: None, change: None });
             }
         }
         for group in self.groups.iter_mut().filter(|group| !ids.contains(&group.id) && !group.retired) {
-            group.retired = true;
-            group.each(now, &mut self.actions, Slot::retire);
+            group.retire(now, &mut self.actions);
         }
         if self.stopping {
             self.stop(Duration::ZERO, now);
@@ -102,8 +90,7 @@ impl Fleet {
     pub fn stop(&mut self, within: Duration, now: Time) {
         self.stopping = true;
         for group in &mut self.groups {
-            group.retired = true;
-            group.each(now, &mut self.actions, |slot, scene| slot.stop(within, scene));
+            group.stop(within, now, &mut self.actions);
         }
         self.settle(now);
     }
@@ -111,7 +98,7 @@ impl Fleet {
     /// Does what the time asks for.
     pub fn tick(&mut self, now: Time) {
         for group in &mut self.groups {
-            group.each(now, &mut self.actions, Slot::tick);
+            group.tick(now, &mut self.actions);
         }
         self.settle(now);
     }
@@ -130,13 +117,14 @@ impl Fleet {
         let waits = slots().any(|(_, slot)| slot.wish.is_some_and(|wish| wish.not_before <= now));
         let places = slots().filter_map(|(_, slot)| slot.starting.as_ref()).filter(|_| waits);
         let places = places.map(|life| life.begun.saturating_add(BUSY)).filter(|at| *at > now);
-        timers.chain(wishes).chain(places).min()
+        let changes = self.groups.iter().filter_map(Group::next_of_change);
+        timers.chain(wishes).chain(places).chain(changes).min()
     }
 
-    /// Which places of a group have no worker that serves, and can't get one; empty for a group that is gone.
-    pub fn failing(&self, group: GroupId) -> impl Iterator<Item = bool> {
+    /// How it is at each place of a group; empty for a group that is gone.
+    pub fn places(&self, group: GroupId) -> impl Iterator<Item = State> {
         let found = self.groups.iter().find(|one| one.id == group && !one.retired);
-        found.into_iter().flat_map(|group| group.slots.iter().map(Slot::is_failing))
+        found.into_iter().flat_map(Group::places)
     }
 
     /// How many workers there are, in whatever stage.
@@ -150,9 +138,7 @@ impl Fleet {
         while let Some((group, place)) = self.choose(now) {
             let worker = WorkerId(self.number());
             let Some(group) = self.groups.get_mut(group) else { break };
-            let Some(slot) = group.slots.get_mut(place) else { break };
-            let mut actions = Vec::new();
-            let preload = slot.start(worker, &Scene { group: group.id, plan: &group.plan, now, actions: &mut actions });
+            let preload = group.start(place, worker, now);
             let slot = u32::try_from(place).unwrap_or(u32::MAX);
             self.actions.push_back(Action::Start { worker, group: group.id, slot, preload });
         }
@@ -184,7 +170,8 @@ impl Fleet {
         places
             .filter_map(|(number, group, place, slot)| {
                 let wish = slot.wish.filter(|wish| wish.not_before <= now)?;
-                (!self.blocked(group, slot)).then_some(((slot.serving.is_some(), wish.since), (number, place)))
+                (!group.is_replacing(slot) && !self.blocked(group, slot))
+                    .then_some(((slot.serving.is_some(), wish.since), (number, place)))
             })
             .min()
             .map(|(_, place)| place)
@@ -200,78 +187,6 @@ impl Fleet {
     fn number(&mut self) -> u64 {
         self.last_number += 1;
         self.last_number
-    }
-}
-
-impl Group {
-    fn workers(&self) -> usize {
-        self.slots.iter().map(|slot| slot.lives().count()).sum()
-    }
-
-    /// Does something in every slot.
-    fn each(&mut self, now: Time, actions: &mut VecDeque<Action>, mut work: impl FnMut(&mut Slot, &mut Scene<'_>)) {
-        let mut answers = Vec::new();
-        let mut scene = Scene { group: self.id, plan: &self.plan, now, actions: &mut answers };
-        for slot in &mut self.slots {
-            work(slot, &mut scene);
-        }
-        actions.extend(answers);
-    }
-
-    fn event(&mut self, place: usize, worker: WorkerId, event: Event, now: Time, actions: &mut VecDeque<Action>) {
-        let mut answers = Vec::new();
-        let mut scene = Scene { group: self.id, plan: &self.plan, now, actions: &mut answers };
-        let Some(slot) = self.slots.get_mut(place) else { return };
-        match event {
-            Event::Started { pid, .. } => {
-                if let Some(life) = slot.life(worker) {
-                    life.pid = Some(pid);
-                }
-                let name = &self.plan.name;
-                let text = format!("WSGI0331: worker {} of daemon group \"{name}\" starts (pid {pid}).", place + 1);
-                scene.log(Level::Info, text);
-            }
-            Event::NotStarted { cause, .. } => {
-                if slot.not_started(worker, &mut scene) {
-                    complain(&mut self.complaint, cause, &mut scene);
-                }
-            }
-            Event::Said { what, .. } => match what {
-                FromWorker::Ready => {
-                    if slot.ready(worker, &mut scene) && self.complaint.take().is_some() {
-                        let text = format!("WSGI0323: daemon group \"{}\" starts again.", self.plan.name);
-                        scene.log(Level::Notice, text);
-                    }
-                }
-                FromWorker::Unfit { cause } => {
-                    if slot.unfit(worker, &mut scene) {
-                        complain(&mut self.complaint, cause, &mut scene);
-                    }
-                }
-                FromWorker::Replace { reason } => slot.replace(worker, reason, &mut scene),
-                FromWorker::Leaving { reason } => slot.leaving(worker, reason, &mut scene),
-                FromWorker::Served { script, application_group } => {
-                    if let Some(life) = slot.life(worker) {
-                        life.remember((script, application_group));
-                    }
-                }
-            },
-            Event::Lost { .. } => slot.lost(worker, &mut scene),
-            Event::Ended { how, clean, .. } => slot.ended(worker, &how, clean, &mut scene),
-        }
-        actions.extend(answers);
-    }
-}
-
-/// Once for each cause: all workers of a group fail in the same way, again and again.
-fn complain(said: &mut Option<String>, cause: String, scene: &mut Scene<'_>) {
-    if said.as_ref() != Some(&cause) {
-        let text = format!(
-            "WSGI0322: daemon group \"{}\" can't start; it is tried again, at most every 20 s: {cause}",
-            scene.plan.name
-        );
-        scene.log(Level::Error, text);
-        *said = Some(cause);
     }
 }
 

@@ -2,12 +2,14 @@
 //!
 //! Pure: no clock, no process, no descriptor. The `supervisor` room feeds [`Fleet`] with what happens and does what it answers, one
 //! event after the other on its only thread. A [`slot`] is one place of a group: at most one worker accepts requests in it and at most
-//! one is being started. A [`Fleet`] is all groups of one httpd: which configuration holds, how many may start at once, when all
+//! one is being started. A [`group`] is all places under one key; a [`change`] takes all of them over to a script's new code at once. A [`Fleet`] is all groups of one httpd: which configuration holds, how many may start at once, when all
 //! is over.
 
 mod backoff;
+mod change;
 mod event;
 mod fleet;
+mod group;
 mod life;
 mod plan;
 mod slot;

@@ -6,8 +6,8 @@ use crate::wire::control::{GroupSettings, Reason};
 
 /// `startup-timeout` where it is not set: a worker that is not ready by then is given up.
 const STARTUP: Duration = Duration::from_secs(60);
-/// mod_wsgi's `graceful-timeout`: for groups that nothing may take the place of before they have ended.
-const EXCLUSIVE_DRAIN: Duration = Duration::from_secs(15);
+/// mod_wsgi's `graceful-timeout`: for groups that nothing may take the place of before they have ended, and for old code.
+const BOUNDED_DRAIN: Duration = Duration::from_secs(15);
 
 /// A group of one configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +54,8 @@ impl Plan {
     pub(super) fn drain(&self, reason: Option<Reason>) -> Option<Duration> {
         match reason {
             Some(Reason::EvictionSignal) if self.eviction.is_some() => self.eviction,
-            _ if self.exclusive => Some(self.graceful.unwrap_or(EXCLUSIVE_DRAIN)),
+            Some(Reason::ScriptReload) => Some(self.graceful.unwrap_or(BOUNDED_DRAIN)),
+            _ if self.exclusive => Some(self.graceful.unwrap_or(BOUNDED_DRAIN)),
             _ => self.graceful,
         }
     }

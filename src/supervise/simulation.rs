@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::change::{CLOSING, HOLD};
 use super::event::{Action, Event, GroupId, Signal, Time, WorkerId};
 use super::fleet::Fleet;
 use super::plan::Plan;
@@ -31,6 +32,8 @@ impl Dice {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Doing {
     Starting,
+    /// Its imports are done.
+    Warm,
     Accepting,
     /// Told to drain or leaving by itself: may take for ever.
     Finishing,
@@ -43,6 +46,14 @@ struct Process {
     group: GroupId,
     slot: u32,
     doing: Doing,
+    /// Of the code that it has loaded.
+    version: u64,
+    /// Requests for a changed script wait in it, since then.
+    holds: Option<Time>,
+    /// It was told to answer them by what it has.
+    bridges: bool,
+    /// When it was told to drain, until it said that it has closed.
+    closing: Option<Time>,
 }
 
 struct World {
@@ -57,6 +68,12 @@ struct World {
     /// Things that may be followed by a start.
     causes: usize,
     most_at_once: usize,
+    /// Scripts are changed all the time; all groups have the same.
+    version: u64,
+    /// When each group's change was seen that is not over yet.
+    seen: BTreeMap<GroupId, Time>,
+    switches: usize,
+    bridged: usize,
     stopping: bool,
     finished: usize,
 }
@@ -75,6 +92,10 @@ impl World {
             starts: 0,
             causes: 0,
             most_at_once: 0,
+            version: 0,
+            seen: BTreeMap::new(),
+            switches: 0,
+            bridged: 0,
             stopping: false,
             finished: 0,
         };
@@ -104,6 +125,8 @@ impl World {
             NAMES.iter().filter_map(|name| if self.dice.one_in(4) { None } else { Some(self.plan(name)) }).collect();
         self.causes += plans.iter().map(|plan| 2 * usize::try_from(plan.slots).unwrap()).sum::<usize>();
         self.current = self.fleet.configure(plans.clone(), self.now);
+        // A group that goes takes over no new code.
+        self.seen.retain(|group, _| self.current.contains(group));
         self.plans.extend(self.current.iter().copied().zip(plans));
         self.act();
     }
@@ -120,15 +143,34 @@ impl World {
                         let cause = self.dice.below(2).to_string();
                         self.fleet.event(Event::NotStarted { worker, cause }, self.now);
                     } else {
-                        let other = self.processes.insert(worker, Process { group, slot, doing: Doing::Starting });
+                        let process = Process {
+                            group,
+                            slot,
+                            doing: Doing::Starting,
+                            version: 0,
+                            holds: None,
+                            bridges: false,
+                            closing: None,
+                        };
+                        let other = self.processes.insert(worker, process);
                         assert!(other.is_none(), "a number used again");
                         self.fleet.event(Event::Started { worker, pid: 1 }, self.now);
                     }
                 }
+                Action::Open { worker } => self.open(worker),
+                Action::Tell { worker, .. } => {
+                    let process = self.processes.get(&worker).expect("tells what is there");
+                    assert_eq!(process.doing, Doing::Accepting);
+                }
+                Action::Bridge { worker } => {
+                    let process = self.processes.get_mut(&worker).expect("tells what is there");
+                    (process.bridges, process.holds) = (true, None);
+                    self.bridged += 1;
+                }
                 Action::Drain { worker, .. } => {
                     let process = self.processes.get_mut(&worker).expect("drains what is there");
-                    assert_eq!(process.doing, Doing::Accepting);
-                    process.doing = Doing::Finishing;
+                    assert!(matches!(process.doing, Doing::Accepting | Doing::Warm), "{:?}", process.doing);
+                    (process.doing, process.holds, process.closing) = (Doing::Finishing, None, Some(self.now));
                 }
                 Action::Kill { worker, signal } => {
                     self.causes += 1;
@@ -138,6 +180,7 @@ impl World {
                         Signal::Term if process.doing == Doing::Killed => Doing::Killed,
                         Signal::Term => Doing::Stopping,
                     };
+                    process.holds = None;
                 }
                 Action::Log { group, .. } => assert!(self.plans.contains_key(&group)),
                 Action::Forget { group } => {
@@ -146,6 +189,23 @@ impl World {
                 }
                 Action::Finish => self.finished += 1,
             }
+        }
+    }
+
+    /// From now on its code answers: no other code of its group may, where that was seen to be old.
+    fn open(&mut self, worker: WorkerId) {
+        let opened = self.processes.get_mut(&worker).expect("opens what is there");
+        assert_eq!(opened.doing, Doing::Warm, "opens once");
+        opened.doing = Doing::Accepting;
+        let (group, version) = (opened.group, opened.version);
+        if self.seen.remove(&group).is_none() {
+            return;
+        }
+        self.switches += 1;
+        for other in self.processes.values().filter(|other| other.group == group) {
+            assert!(other.doing != Doing::Accepting || other.version >= version, "old code accepts beside new code");
+            let closed = other.closing.is_none_or(|since| self.now >= since + CLOSING);
+            assert!(other.version >= version || closed, "old code may still begin a request");
         }
     }
 
@@ -170,8 +230,14 @@ impl World {
         let reason = REASONS[self.dice.place(REASONS.len())];
         match (doing, self.dice.below(12)) {
             (Doing::Starting, 0..6) => {
-                self.processes.get_mut(&worker).unwrap().doing = Doing::Accepting;
+                let process = self.processes.get_mut(&worker).unwrap();
+                (process.doing, process.version) = (Doing::Warm, self.version);
                 self.say(worker, FromWorker::Ready);
+            }
+            (Doing::Accepting, 11) => self.find_change(worker),
+            (Doing::Finishing | Doing::Stopping, 6..9) => {
+                self.processes.get_mut(&worker).unwrap().closing = None;
+                self.say(worker, FromWorker::Closed);
             }
             (Doing::Starting, 6) => {
                 self.causes += 1;
@@ -183,9 +249,10 @@ impl World {
                 self.causes += 1;
                 self.say(worker, FromWorker::Replace { reason });
             }
-            (Doing::Starting, 7) | (Doing::Accepting, 3..6) => {
+            (Doing::Starting, 7) | (Doing::Accepting | Doing::Warm, 3..6) => {
                 self.causes += 1;
-                self.processes.get_mut(&worker).unwrap().doing = Doing::Finishing;
+                let process = self.processes.get_mut(&worker).unwrap();
+                (process.doing, process.holds) = (Doing::Finishing, None);
                 self.say(worker, FromWorker::Leaving { reason });
             }
             (Doing::Accepting, 6..9) => {
@@ -198,13 +265,31 @@ impl World {
             (Doing::Finishing | Doing::Stopping, 1) => self.say(worker, FromWorker::Replace { reason }),
             (Doing::Finishing | Doing::Stopping, 2) => self.say(worker, FromWorker::Leaving { reason }),
             (Doing::Killed, _)
-            | (Doing::Starting | Doing::Accepting, 10)
+            | (Doing::Starting | Doing::Accepting | Doing::Warm, 10)
             | (Doing::Finishing | Doing::Stopping, 3..6) => {
                 self.end(worker);
             }
             _ => {}
         }
         self.act();
+    }
+
+    /// A request at this process finds its script changed.
+    fn find_change(&mut self, worker: WorkerId) {
+        let process = self.processes.get_mut(&worker).unwrap();
+        if process.version == self.version {
+            self.version += 1;
+        }
+        let (group, current) = (process.group, self.current.contains(&process.group));
+        process.holds = Some(self.now);
+        let plan = &self.plans[&group];
+        // What was being started, too, and all places when the change is over.
+        self.causes += 3 * usize::try_from(plan.slots).unwrap();
+        if current && !plan.exclusive {
+            self.seen.entry(group).or_insert(self.now);
+        }
+        let script = vec![b'a'; self.dice.place(4)];
+        self.say(worker, FromWorker::Changed { script, application_group: Vec::new() });
     }
 
     fn pass(&mut self) {
@@ -238,7 +323,7 @@ impl World {
                 let here: Vec<&Process> =
                     self.processes.values().filter(|process| (process.group, process.slot) == (*group, slot)).collect();
                 let count = |doing: Doing| here.iter().filter(|process| process.doing == doing).count();
-                assert!(count(Doing::Accepting) <= 1, "two accept, and none was told to drain");
+                assert!(count(Doing::Accepting) + count(Doing::Warm) <= 1, "two have one place");
                 assert!(count(Doing::Starting) <= 1, "two are being started");
                 if plan.exclusive {
                     assert!(here.len() <= 1, "two where two may not be");
@@ -250,8 +335,20 @@ impl World {
                         self.namesake(process.group, plan) && (plan.exclusive || self.plans[&process.group].exclusive)
                     };
                     let next = self.fleet.wake(self.now).is_some() || self.processes.values().any(before);
-                    assert!(count(Doing::Accepting) + count(Doing::Starting) > 0 || next, "nothing follows in a slot");
+                    let there = count(Doing::Accepting) + count(Doing::Warm) + count(Doing::Starting) > 0;
+                    assert!(there || next, "nothing follows in a slot");
                 }
+            }
+            let of_group = || self.processes.values().filter(|process| process.group == *group);
+            let serves = |slot: u32| of_group().any(|one| one.slot == slot && one.doing == Doing::Accepting);
+            let replacements = of_group().filter(|one| one.doing == Doing::Starting && serves(one.slot)).count();
+            assert!(replacements <= 1, "{replacements} replacements at a time");
+            for held in of_group().filter_map(|process| process.holds) {
+                let seen = self.seen.get(group).map_or(held, |seen| held.min(*seen));
+                assert!(
+                    self.now <= held.max(seen + HOLD),
+                    "requests wait for more than 0.4 s since the change was seen"
+                );
             }
             let elsewhere = |process: &&Process| process.group != *group && self.namesake(process.group, plan);
             let here = self.processes.values().any(|process| process.group == *group);
@@ -317,12 +414,15 @@ const REASONS: [Reason; 12] = [
 
 #[test]
 fn whatever_happens_the_rules_hold() {
-    let (mut starts, mut most) = (0, 0);
+    let (mut starts, mut most, mut switches, mut bridged) = (0, 0, 0, 0);
     for seed in 0..40 {
         let world = World::new(seed).run(if cfg!(miri) { 20 } else { 500 });
         starts += world.starts;
         most = most.max(world.most_at_once);
+        switches += world.switches;
+        bridged += world.bridged;
     }
     assert!(cfg!(miri) || (starts > 1000 && most > 3), "the dice are loaded: {starts} starts, at most {most} at once");
+    assert!(cfg!(miri) || (switches > 30 && bridged > 100), "{switches} changes, {bridged} bridges");
     assert!(most <= 12, "{most} processes of one slot");
 }

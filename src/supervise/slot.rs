@@ -112,7 +112,7 @@ impl Slot {
         self.serving.is_none() && self.backoff.is_hopeless()
     }
 
-    fn is_serving(&self, id: WorkerId) -> bool {
+    pub(super) fn is_serving(&self, id: WorkerId) -> bool {
         self.serving.as_ref().is_some_and(|life| life.id == id)
     }
 
@@ -181,6 +181,34 @@ impl Slot {
             scene.log(Level::Info, text);
         }
         self.give_way(Duration::ZERO, scene);
+    }
+
+    /// Its script has changed: somebody with new code is to take its place.
+    pub(super) fn renew_code(&mut self, scene: &mut Scene<'_>) {
+        let Some(serving) = &mut self.serving else { return };
+        serving.reason = Some(Reason::ScriptReload);
+        let wait = self.backoff.left(serving.ready.unwrap_or(serving.begun), scene.now);
+        self.give_way(wait, scene);
+    }
+
+    /// What is not ready may have loaded old code: another one is started in its place.
+    pub(super) fn start_anew(&mut self, scene: &mut Scene<'_>) {
+        if let Some(mut unready) = self.starting.take() {
+            scene.actions.push(unready.kill());
+            self.ending.push(unready);
+            self.want(Duration::ZERO, scene);
+        }
+    }
+
+    /// New code is there, in this place or in another one of the group: nothing old is answered any more.
+    pub(super) fn yield_to_new_code(&mut self, scene: &mut Scene<'_>) -> Option<WorkerId> {
+        let mut old = self.serving.take()?;
+        let id = old.id;
+        old.reason = Some(Reason::ScriptReload);
+        self.inherited = old.preload();
+        self.dismiss(old, scene);
+        self.want(Duration::ZERO, scene);
+        Some(id)
     }
 
     pub(super) fn leaving(&mut self, id: WorkerId, reason: Reason, scene: &mut Scene<'_>) {

@@ -67,8 +67,6 @@ pub enum Event {
     Drain(Option<Duration>),
     /// The supervisor is gone.
     Orphaned,
-    /// A request found its script changed, and was not begun.
-    ScriptChanged,
     /// The service scripts of a group without threads have returned.
     Returned,
 }
@@ -111,6 +109,8 @@ pub enum Do {
     Leave(Reason),
     /// Take no connection and begin no request any more; what is queued is refused.
     StopAccepting,
+    /// Tell the supervisor that no request is begun any more, nor is one under way that would be answered in a moment.
+    SayClosed,
     /// Log the stack of this thread and raise `RequestTimeout` in it.
     Interrupt(Active),
     /// Log the stacks of all threads of this request's interpreter.
@@ -147,6 +147,8 @@ pub struct Life {
     phase: Phase,
     /// An operator's signal asked for the successor: its own window holds for the drain.
     evicted: bool,
+    /// Since when nothing is accepted; none before, and when [`Do::SayClosed`] was done.
+    closing: Option<Duration>,
     /// Requests that were interrupted, and when.
     interrupted: Vec<(Active, Duration)>,
 }
@@ -154,13 +156,16 @@ pub struct Life {
 /// Without a window of its own a process that can't run Python code any more gets this long.
 const STUCK: Duration = Duration::from_secs(5);
 
+/// Answers of old code that come in this time come before those of new code.
+const SHORT: Duration = Duration::from_millis(100);
+
 /// How often requests and memory are looked at where they are limited.
 const GLANCE: Duration = Duration::from_secs(1);
 
 impl Life {
     #[must_use]
     pub fn new(limits: Limits) -> Life {
-        Life { limits, phase: Phase::Serving, evicted: false, interrupted: Vec::new() }
+        Life { limits, phase: Phase::Serving, evicted: false, closing: None, interrupted: Vec::new() }
     }
 
     /// Whether requests are begun.
@@ -185,14 +190,13 @@ impl Life {
                 );
             }
             Event::CpuTimeLimit => self.retire(Reason::CpuTimeLimit, "cpu-time-limit", now, sight, &mut out),
-            Event::ScriptChanged => self.retire(Reason::ScriptReload, "a changed script", now, sight, &mut out),
             Event::Drain(within) if self.serves() => {
                 let within = if self.evicted { self.limits.eviction.or(within) } else { within };
-                self.drain(within.map(|within| now + within), &mut out);
+                self.drain(within.map(|within| now + within), now, &mut out);
             }
             Event::Orphaned if self.serves() => {
                 out.push(Do::Say("the supervisor is gone; finishing what was begun".to_owned()));
-                self.drain(Some(now + self.limits.graceful), &mut out);
+                self.drain(Some(now + self.limits.graceful), now, &mut out);
             }
             Event::Drain(_) | Event::Orphaned => {}
         }
@@ -218,6 +222,7 @@ impl Life {
         if self.serves() || matches!(self.phase, Phase::Draining(_)) {
             due.push(glance.filter(|_| limits.request.is_some() || !self.interrupted.is_empty()));
         }
+        due.push(self.closing.map(|since| since + SHORT).filter(|at| *at > now));
         match self.phase {
             Phase::Draining(until) => {
                 due.push(until);
@@ -315,9 +320,9 @@ impl Life {
         out.push(Do::Say(format!("{why}: the process ends")));
         out.push(Do::Leave(reason));
         if self.limits.graceful.is_zero() || self.busy(now, sight) == 0 {
-            self.drain(Some(now), out);
+            self.drain(Some(now), now, out);
         } else {
-            self.drain(Some(now + self.limits.graceful), out);
+            self.drain(Some(now + self.limits.graceful), now, out);
         }
     }
 
@@ -337,8 +342,9 @@ impl Life {
         out.push(Do::EndPython(Some(until - now)));
     }
 
-    fn drain(&mut self, until: Option<Duration>, out: &mut Vec<Do>) {
+    fn drain(&mut self, until: Option<Duration>, now: Duration, out: &mut Vec<Do>) {
         if self.serves() {
+            self.closing = Some(now);
             out.push(Do::StopAccepting);
             self.phase = Phase::Draining(until);
         }
@@ -346,7 +352,10 @@ impl Life {
 
     fn end(&mut self, now: Duration, out: &mut Vec<Do>) {
         match self.phase {
-            Phase::Serving | Phase::Replaceable => out.push(Do::StopAccepting),
+            Phase::Serving | Phase::Replaceable => {
+                self.closing = Some(now);
+                out.push(Do::StopAccepting);
+            }
             Phase::Draining(_) => {}
             Phase::Ending { .. } | Phase::Finishing(_) | Phase::Exited => return,
         }
@@ -359,6 +368,10 @@ impl Life {
     /// Goes on from phase to phase as far as time and requests allow.
     fn advance(&mut self, now: Duration, sight: &Sight<'_>, out: &mut Vec<Do>) {
         let over = |until: Option<Duration>| until.is_some_and(|until| now >= until);
+        if sight.closed && self.closing.is_some_and(|since| self.busy(now, sight) == 0 || now >= since + SHORT) {
+            self.closing = None;
+            out.push(Do::SayClosed);
+        }
         if let Phase::Draining(until) = self.phase
             && ((self.busy(now, sight) == 0 && sight.closed) || over(until))
         {

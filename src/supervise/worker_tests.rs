@@ -20,7 +20,7 @@ fn run<'a>(life: &mut Life, from: u64, until: u64, sight: impl Fn(Duration) -> S
     let (mut now, mut did) = (secs(from), Vec::new());
     loop {
         for next in life.step(Event::Look, now, &sight(now)) {
-            if !matches!(next, Do::Say(_)) {
+            if !matches!(next, Do::Say(_) | Do::SayClosed) {
                 did.push((now.as_millis(), next));
             }
         }
@@ -35,7 +35,7 @@ fn run<'a>(life: &mut Life, from: u64, until: u64, sight: impl Fn(Duration) -> S
 }
 
 fn said(actions: Vec<Do>) -> Vec<Do> {
-    actions.into_iter().filter(|next| !matches!(next, Do::Say(_))).collect()
+    actions.into_iter().filter(|next| !matches!(next, Do::Say(_) | Do::SayClosed)).collect()
 }
 
 /// A sight after everything was closed, in which Python can run.
@@ -169,17 +169,21 @@ fn signals_of_an_operator() {
     let mut life = Life::new(Limits { graceful: secs(15), eviction: Some(secs(3)), ..off() });
     assert_eq!(said(life.step(Event::Graceful, secs(1), &sight)), [Do::Replace(Reason::EvictionSignal)]);
     assert_eq!(said(life.step(Event::Drain(Some(secs(60))), secs(10), &sight)), [Do::StopAccepting]);
-    assert_eq!(life.next_look(secs(10), &sight), Some(secs(13)), "eviction-timeout is the window of the drain");
+    life.step(Event::Look, secs(11), &Sight { closed: true, ..sight });
+    assert_eq!(life.next_look(secs(11), &sight), Some(secs(13)), "eviction-timeout is the window of the drain");
 
     let mut life = Life::new(Limits { graceful: secs(15), ..off() });
     assert_eq!(
         said(life.step(Event::CpuTimeLimit, secs(1), &sight)),
         [Do::Leave(Reason::CpuTimeLimit), Do::StopAccepting]
     );
-    assert_eq!(life.next_look(secs(1), &sight), Some(secs(16)));
+    let closed = Sight { closed: true, ..sight };
+    life.step(Event::Look, secs(2), &closed);
+    assert_eq!(life.next_look(secs(2), &closed), Some(secs(16)));
     let mut life = Life::new(off());
     life.step(Event::CpuTimeLimit, secs(1), &sight);
-    assert_eq!(life.next_look(secs(1), &sight), Some(secs(5)), "graceful-timeout=0 is a window, not its absence");
+    life.step(Event::Look, secs(2), &closed);
+    assert_eq!(life.next_look(secs(2), &closed), Some(secs(5)), "graceful-timeout=0 is a window, not its absence");
 }
 
 #[test]
@@ -198,15 +202,27 @@ fn a_drain_ends_with_its_last_request_and_its_last_connection() {
     }
 }
 
+/// New code answers when old code has come to rest: what is answered in a moment comes before.
 #[test]
-fn a_changed_script_lets_requests_finish() {
+fn it_says_when_it_has_closed() {
     let one = [active(0, 0)];
-    let mut life = Life::new(Limits { graceful: secs(15), ..off() });
-    let sight = Sight { active: &one, ..Sight::default() };
-    let expected = [Do::Leave(Reason::ScriptReload), Do::StopAccepting];
-    assert_eq!(said(life.step(Event::ScriptChanged, secs(1), &sight)), expected);
-    assert_eq!(said(life.step(Event::ScriptChanged, secs(1), &sight)), [], "each thread may notice it");
-    assert_eq!(said(life.step(Event::Look, secs(3), &quiet(secs(3)))), [END]);
+    let (open, busy) =
+        (Sight { active: &one, ..Sight::default() }, Sight { active: &one, closed: true, ..Sight::default() });
+    let says = |life: &mut Life, now, sight: &Sight<'_>| life.step(Event::Look, now, sight).contains(&Do::SayClosed);
+    let begin = || {
+        let mut life = Life::new(off());
+        assert!(!life.step(Event::Drain(None), secs(1), &open).contains(&Do::SayClosed));
+        life
+    };
+    let mut life = begin();
+    assert!(!says(&mut life, secs(1), &busy));
+    assert_eq!(life.next_look(secs(1), &busy), Some(secs(1) + SHORT), "what takes long is not waited for");
+    assert!(!says(&mut life, secs(2), &open), "a connection may still bring something");
+    assert!(says(&mut life, secs(2), &busy));
+    assert!(!says(&mut life, secs(3), &quiet(secs(3))), "once");
+    assert!(says(&mut begin(), secs(1), &quiet(secs(1))));
+    let mut told = Life::new(off());
+    assert!(told.step(Event::Terminate, secs(1), &quiet(secs(1))).contains(&Do::SayClosed));
 }
 
 #[test]
@@ -215,7 +231,8 @@ fn without_a_shutdown_timeout_nothing_is_forced() {
     let sight = Sight { active: &one, closed: true, ..Sight::default() };
     let mut life = Life::new(Limits { shutdown: None, ..off() });
     life.step(Event::Terminate, secs(1), &sight);
-    assert_eq!(life.next_look(secs(1), &sight), None);
+    life.step(Event::Look, secs(2), &sight);
+    assert_eq!(life.next_look(secs(2), &sight), None);
     assert_eq!(said(life.step(Event::Look, secs(999), &quiet(secs(999)))), [Do::EndPython(None)]);
 }
 
@@ -225,7 +242,8 @@ fn an_orphan_and_a_service_end_by_themselves() {
     let one = [active(0, 0)];
     let sight = Sight { active: &one, ..Sight::default() };
     assert_eq!(said(life.step(Event::Orphaned, secs(1), &sight)), [Do::StopAccepting]);
-    assert_eq!(life.next_look(secs(1), &sight), Some(secs(16)));
+    life.step(Event::Look, secs(2), &Sight { closed: true, ..sight });
+    assert_eq!(life.next_look(secs(2), &sight), Some(secs(16)));
 
     let mut life = Life::new(off());
     assert_eq!(said(life.step(Event::Returned, secs(1), &quiet(secs(1)))), [Do::StopAccepting, END]);
@@ -268,7 +286,6 @@ fn any_order_of_events_comes_to_an_end_once() {
                 3 => Event::CpuTimeLimit,
                 4 => Event::Drain(some(random(9))),
                 5 => Event::Orphaned,
-                6 => Event::ScriptChanged,
                 _ => Event::Look,
             };
             let event = if turn == 200 { Event::Terminate } else { event };

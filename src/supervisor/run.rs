@@ -17,19 +17,27 @@ use crate::os::channel::Channel;
 use crate::os::pidfd::PidFd;
 use crate::os::signals::Signals;
 use crate::os::{poll, spawn};
-use crate::supervise::{Action, Event, Fleet, GroupId, Time};
-use crate::wire::control::{FromSupervisor, ToSupervisor};
+use crate::supervise::{Action, Event, Fleet, GroupId, Time, WorkerId};
+use crate::wire::control::{FromSupervisor, ToSupervisor, ToWorker};
 
 /// What workers are given where nobody says how long: httpd's own patience with its children.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// The same where httpd is dead: nobody asks any more, and whoever starts it again must not find them.
+const ORPHANED: Duration = Duration::from_millis(800);
+/// A process that dies closes its descriptors first.
+const DYING: Duration = Duration::from_millis(100);
 /// Lines that still wait when all is over.
 const LAST_LINES: Duration = Duration::from_millis(200);
 
 #[derive(Debug)]
 pub(super) struct Supervisor {
     began: Instant,
-    /// None once the parent is gone or told us to stop.
-    parent: Option<(Channel, PidFd)>,
+    /// None once the parent is gone, told us to stop, or has forgotten us.
+    parent: Option<Channel>,
+    /// Its process; none once all is to end.
+    httpd: Option<PidFd>,
+    /// Another supervisor has taken over: what was begun is finished.
+    forgotten: bool,
     signals: Signals,
     fleet: Fleet,
     groups: Groups,
@@ -77,7 +85,9 @@ impl Supervisor {
         let processors = available_parallelism().map_or(2, usize::from);
         Ok(Self {
             began: Instant::now(),
-            parent: Some((channel, parent)),
+            parent: Some(channel),
+            httpd: Some(parent),
+            forgotten: false,
             signals,
             fleet: Fleet::new(processors),
             groups: Groups::default(),
@@ -96,6 +106,9 @@ impl Supervisor {
             }
             self.fleet.tick(self.now());
             self.act();
+            if self.forgotten && self.fleet.workers() == 0 {
+                self.leave(Duration::ZERO);
+            }
             let workers = &self.workers;
             self.groups.close_logs(|group| workers.write_for(group));
         }
@@ -114,8 +127,10 @@ impl Supervisor {
             read(Ready::Worker(source), descriptor);
         }
         // After the workers: a new configuration shall know what they said before it came.
-        if let Some((channel, process)) = &self.parent {
+        if let Some(channel) = &self.parent {
             read(Ready::Parent, channel.as_fd());
+        }
+        if let Some(process) = &self.httpd {
             read(Ready::ParentEnded, process.as_fd());
         }
         all.extend(self.groups.logs_behind().map(|(id, log)| (Ready::Log(id), (log, PollFlags::POLLOUT))));
@@ -131,7 +146,7 @@ impl Supervisor {
             Ready::Parent => self.hear_parent(),
             Ready::ParentEnded => {
                 self.unlink();
-                self.leave(PATIENCE);
+                self.leave(ORPHANED);
             }
             Ready::Signal => self.take_signals(),
             Ready::Log(group) => {
@@ -160,10 +175,14 @@ impl Supervisor {
                     let event = self.workers.start(worker, group, slot, preload, &self.groups);
                     self.fleet.event(event, self.now());
                 }
+                Action::Open { worker } => self.say(worker, &ToWorker::Open),
+                Action::Tell { worker, changed: (script, application_group) } => {
+                    self.say(worker, &ToWorker::Changed { script, application_group });
+                }
+                Action::Bridge { worker } => self.say(worker, &ToWorker::Bridge),
                 Action::Drain { worker, within } => {
-                    if let Some(event) = self.workers.drain(worker, within) {
-                        self.fleet.event(event, self.now());
-                    }
+                    let within = within.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+                    self.say(worker, &ToWorker::Drain { within });
                 }
                 Action::Kill { worker, signal } => self.workers.kill(worker, signal),
                 Action::Log { group, level, text } => {
@@ -180,8 +199,14 @@ impl Supervisor {
         }
     }
 
+    fn say(&mut self, worker: WorkerId, what: &ToWorker) {
+        if let Some(event) = self.workers.say(worker, what) {
+            self.fleet.event(event, self.now());
+        }
+    }
+
     fn hear_parent(&mut self) {
-        while let Some((channel, _)) = &self.parent {
+        while let Some(channel) = &self.parent {
             match channel.receive::<ToSupervisor>() {
                 Ok(Some((ToSupervisor::Begin { generation }, descriptors))) => {
                     self.coming = Some(Configuration::new(generation, descriptors));
@@ -205,7 +230,7 @@ impl Supervisor {
                     self.unlink();
                     return self.leave(Duration::from_millis(within));
                 }
-                Ok(None) => return self.leave(PATIENCE),
+                Ok(None) => return self.lose_parent(),
                 Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => return,
                 Err(cause) => return self.misunderstood(&cause),
             }
@@ -222,10 +247,24 @@ impl Supervisor {
         };
         self.groups.adopt(coming, ids);
         self.act();
-        if let Some((channel, _)) = &self.parent {
+        if let Some(channel) = &self.parent {
             // A parent that does not listen is gone, and the loop hears of that.
             let _sent = channel.send(&FromSupervisor::Committed { generation }, &[]);
         }
+    }
+
+    /// The channel has ended: httpd is dead, or another build of the module has a supervisor of its own.
+    fn lose_parent(&mut self) {
+        let dies = |process: &PidFd| {
+            poll::wait(&[(process.as_fd(), PollFlags::POLLIN)], Some(DYING)).is_ok_and(|ready| !ready.is_empty())
+        };
+        if self.httpd.as_ref().is_some_and(dies) {
+            self.unlink();
+            return self.leave(ORPHANED);
+        }
+        (self.parent, self.coming, self.told, self.forgotten) = (None, None, None, true);
+        self.fleet.configure(Vec::new(), self.now());
+        self.act();
     }
 
     /// Both programs are of one build: what can't be understood is no parent of ours.
@@ -246,8 +285,7 @@ impl Supervisor {
 
     /// Ends everything. The parent is heard no more: what it could still say is "stop".
     fn leave(&mut self, within: Duration) {
-        self.parent = None;
-        self.coming = None;
+        (self.parent, self.httpd, self.coming, self.forgotten) = (None, None, None, false);
         self.fleet.stop(within, self.now());
         self.act();
     }

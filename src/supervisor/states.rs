@@ -1,9 +1,9 @@
-//! Tells httpd's children which places of groups can't get a worker, in memory that the parent gave with the configuration.
+//! Tells httpd's children which places of groups have no worker, or can't get one, in memory that the parent gave with the configuration.
 
 use std::io;
 use std::os::fd::OwnedFd;
 
-use crate::board::States;
+use crate::board::{State, States};
 use crate::os::memory::SharedWords;
 use crate::supervise::{Fleet, GroupId};
 
@@ -30,8 +30,8 @@ impl Told {
         let states = States::new(self.words.words());
         let mut first = 0;
         for (group, places) in &self.groups {
-            for (slot, failing) in fleet.failing(*group).enumerate().take(*places) {
-                states.set_failing(first + slot, failing);
+            for (slot, state) in fleet.places(*group).enumerate().take(*places) {
+                states.set(first + slot, state);
             }
             first += places;
         }
@@ -39,9 +39,9 @@ impl Told {
 }
 
 impl Drop for Told {
-    /// Children of this configuration hear no more: nothing is said to fail.
+    /// Children of this configuration hear no more: nothing is said to fail, or to be empty.
     fn drop(&mut self) {
         let states = States::new(self.words.words());
-        (0..self.words.words().len()).for_each(|place| states.set_failing(place, false));
+        (0..self.words.words().len()).for_each(|place| states.set(place, State::Served));
     }
 }

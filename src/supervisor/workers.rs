@@ -5,7 +5,6 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
@@ -107,12 +106,9 @@ impl Workers {
     }
 
     /// Answers an event where it can't be told.
-    pub(super) fn drain(&mut self, worker: WorkerId, within: Option<Duration>) -> Option<Event> {
-        let within = within.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+    pub(super) fn say(&mut self, worker: WorkerId, what: &ToWorker) -> Option<Event> {
         let running = self.running.get_mut(&worker)?;
-        let told =
-            running.channel.as_ref().is_some_and(|channel| channel.send(&ToWorker::Drain { within }, &[]).is_ok());
-        if told {
+        if running.channel.as_ref().is_some_and(|channel| channel.send(what, &[]).is_ok()) {
             return None;
         }
         running.channel = None;

@@ -109,6 +109,12 @@ pub struct PythonSettings {
 pub enum ToWorker {
     /// The first message. Descriptors: the listening socket. `preload`: scripts that the outgoing worker served, to be loaded before `Ready`.
     Settings { group: Box<GroupSettings>, slot: u32, preload: Vec<(Vec<u8>, Vec<u8>)> },
+    /// It has said `Ready`: it accepts from now on.
+    Open,
+    /// A script (file and application group) has changed for another worker: what is not loaded yet must not be.
+    Changed { script: Vec<u8>, application_group: Vec<u8> },
+    /// Requests for changed scripts have waited long enough: they are answered by what is loaded.
+    Bridge,
     /// Stop accepting, finish what was begun (at most so many milliseconds; none: no limit), then end.
     Drain { within: Option<u64> },
 }
@@ -116,7 +122,7 @@ pub enum ToWorker {
 /// Worker to supervisor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromWorker {
-    /// Imports are done, it accepts from now on.
+    /// Imports are done: it accepts when it is told `Open`.
     Ready,
     /// It can't start; the text is a line for the administrator. It exits.
     Unfit { cause: String },
@@ -124,6 +130,10 @@ pub enum FromWorker {
     Replace { reason: Reason },
     /// Its place must be taken at once: it accepts no more and ends (signals TERM, INT; timeouts).
     Leaving { reason: Reason },
+    /// A request found its script (file and application group) changed, and waits for `Bridge` or `Drain`.
+    Changed { script: Vec<u8>, application_group: Vec<u8> },
+    /// It begins no request any more; what it had begun is answered, or takes long.
+    Closed,
     /// A script that it has served: file and application group. For the preload of its successor.
     Served { script: Vec<u8>, application_group: Vec<u8> },
 }

@@ -45,6 +45,7 @@ pub(super) fn run(
     match opened {
         Ok(mut door) => {
             process.say(&FromWorker::Ready);
+            door.open_if_told();
             while !process.is_stopping() {
                 door.wait();
             }
@@ -92,6 +93,8 @@ struct Door {
     epoll: Epoll,
     guests: HashMap<u64, Guest>,
     next: u64,
+    /// It was told to open.
+    listening: bool,
     /// When the listener is waited on again, after it was not.
     resting: Option<Instant>,
 }
@@ -115,9 +118,16 @@ enum Greeting {
 impl Door {
     fn open(process: &'static Process, listener: Listener) -> io::Result<Door> {
         let epoll = Epoll::new()?;
-        epoll.add(listener.as_fd(), LISTENER)?;
         epoll.add(process.door.as_fd(), WAKE)?;
-        Ok(Door { process, listener, epoll, guests: HashMap::new(), next: FIRST_GUEST, resting: None })
+        Ok(Door {
+            process,
+            listener,
+            epoll,
+            guests: HashMap::new(),
+            next: FIRST_GUEST,
+            listening: false,
+            resting: None,
+        })
     }
 
     /// Waits for what comes next, and sees to it.
@@ -126,7 +136,10 @@ impl Door {
         let ends = self.guests.values().map(|guest| guest.until).chain(self.resting).min();
         match self.epoll.wait(ends.map(|end| end.saturating_duration_since(now))) {
             Ok(Some(LISTENER)) => self.accept(),
-            Ok(Some(WAKE)) => self.process.door.clear(),
+            Ok(Some(WAKE)) => {
+                self.process.door.clear();
+                self.open_if_told();
+            }
             Ok(Some(number)) => self.greet(number),
             Ok(None) => {}
             // Only where memory is short.
@@ -136,6 +149,14 @@ impl Door {
         self.guests.retain(|_, guest| now < guest.until);
         if self.resting.is_some_and(|until| now >= until) && self.epoll.add(self.listener.as_fd(), LISTENER).is_ok() {
             self.resting = None;
+        }
+    }
+
+    fn open_if_told(&mut self) {
+        if !self.listening && self.process.is_open() {
+            self.listening = true;
+            // Added below, again and again where the system does not take it.
+            self.resting = Some(Instant::now());
         }
     }
 

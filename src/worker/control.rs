@@ -72,6 +72,11 @@ fn hear(process: &Process, happened: &mut Vec<Event>) -> bool {
             Ok(Some((ToWorker::Drain { within }, _))) => {
                 happened.push(Event::Drain(within.map(std::time::Duration::from_millis)));
             }
+            Ok(Some((ToWorker::Open, _))) => process.open(),
+            Ok(Some((ToWorker::Changed { script, application_group }, _))) => {
+                process.changes.tell(script, application_group);
+            }
+            Ok(Some((ToWorker::Bridge, _))) => process.changes.bridge(),
             // Said once, at the start.
             Ok(Some((ToWorker::Settings { .. }, _))) => {}
             Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => return true,
@@ -94,6 +99,7 @@ fn carry_out(process: &'static Process, next: Do) {
         Do::Replace(reason) => process.say(&FromWorker::Replace { reason }),
         Do::Leave(reason) => process.say(&FromWorker::Leaving { reason }),
         Do::StopAccepting => process.stop(),
+        Do::SayClosed => process.say(&FromWorker::Closed),
         Do::Interrupt(active) => order(process, Order::Interrupt(active)),
         Do::Dump(active) => order(process, Order::Dump(active)),
         Do::EndPython(within) => {

@@ -60,7 +60,16 @@ impl<'q> Frames<'q> {
             Body::Whole(bytes) => Input::Here(bytes),
             Body::Length(_) | Body::Chunked => Input::Open { asked: false },
         };
-        Frames { process, connection: Some(connection), waiting: Vec::new(), headed: false, body, ahead: Vec::new(), taken: 0, ignore_activity }
+        Frames {
+            process,
+            connection: Some(connection),
+            waiting: Vec::new(),
+            headed: false,
+            body,
+            ahead: Vec::new(),
+            taken: 0,
+            ignore_activity,
+        }
     }
 
     /// An error page with this status is due, where nothing was sent; nothing is left to do otherwise.

@@ -12,6 +12,7 @@
 
 mod acceptor;
 mod begin;
+mod changes;
 mod connection;
 mod control;
 mod host;

@@ -3,9 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
+use super::changes::Changes;
 use super::connection::Connections;
 use super::lobby::Lobby;
 use super::log;
@@ -32,18 +32,17 @@ pub(super) struct Process {
     /// Wakes the accepting thread.
     pub(super) door: Wake,
     pub(super) watch: OnceLock<Sender<watch::Order>>,
+    pub(super) changes: Changes,
     events: Mutex<Vec<Event>>,
+    /// The supervisor wants requests to be accepted.
+    open: AtomicBool,
     stopping: AtomicBool,
     /// Connections that a thread has taken without having begun a request.
     opening: AtomicUsize,
-    closed: Mutex<bool>,
-    closing: Condvar,
+    closed: AtomicBool,
     /// Scripts that were served, by application group.
     served: Mutex<HashMap<Vec<u8>, HashSet<Vec<u8>>>>,
 }
-
-/// How long a request whose script has changed waits for the door to close: moments, in general.
-const CLOSING: Duration = Duration::from_secs(1);
 
 impl Process {
     pub(super) fn new(
@@ -61,10 +60,11 @@ impl Process {
             door: Wake::new()?,
             watch: OnceLock::new(),
             events: Mutex::default(),
+            changes: Changes::default(),
+            open: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             opening: AtomicUsize::new(0),
-            closed: Mutex::new(false),
-            closing: Condvar::new(),
+            closed: AtomicBool::new(false),
             served: Mutex::default(),
             group,
             limits,
@@ -94,9 +94,20 @@ impl Process {
         }
     }
 
+    /// Requests may come.
+    pub(super) fn open(&self) {
+        self.open.store(true, Ordering::SeqCst);
+        self.door.wake();
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.open.load(Ordering::SeqCst)
+    }
+
     /// No request is begun any more.
     pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
+        self.changes.stop();
         self.door.wake();
     }
 
@@ -106,20 +117,13 @@ impl Process {
 
     /// The listening socket is closed, and so are all connections that no request was begun on.
     pub(super) fn close(&self) {
-        *self.closed.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.closing.notify_all();
+        self.closed.store(true, Ordering::SeqCst);
         self.control.wake();
     }
 
     /// Whether no request can come any more.
     pub(super) fn is_closed(&self) -> bool {
-        *self.closed.lock().unwrap_or_else(PoisonError::into_inner) && self.opening.load(Ordering::SeqCst) == 0
-    }
-
-    /// Waits until the listening socket is closed here, so that whoever is sent away meets the successor.
-    pub(super) fn wait_until_closed(&self) {
-        let closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(self.closing.wait_timeout_while(closed, CLOSING, |closed| !*closed));
+        self.closed.load(Ordering::SeqCst) && self.opening.load(Ordering::SeqCst) == 0
     }
 
     /// A thread has taken a connection: it may hold a request.

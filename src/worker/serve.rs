@@ -11,8 +11,8 @@ use super::process::Process;
 use super::requests::Slot;
 use crate::application::{Job, Outcome, Watch};
 use crate::python::{give_way, is_lingering, linger};
-use crate::supervise::worker::Event;
 use crate::wire::Request;
+use crate::wire::control::FromWorker;
 use crate::wsgi::{Level, Pairs, UrlScheme};
 
 /// So many requests a thread answers at most before another one has its turn.
@@ -87,14 +87,39 @@ impl Server {
         if !request.ignore_activity {
             requests.touch();
         }
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.serve(request, serial, seat, &mut host)));
+        let changes = &self.process.changes;
+        let known = changes.has(request.script, request.application_group);
+        let mut answer =
+            |as_loaded| catch_unwind(AssertUnwindSafe(|| self.serve(request, serial, as_loaded, seat, &mut host)));
+        let wait = || {
+            // Others run Python meanwhile, and take requests.
+            give_way();
+            seat.leave();
+            changes.wait()
+        };
+        let outcome = if known && request.reloading {
+            if wait() { answer(true) } else { Ok(Outcome::Changed) }
+        } else {
+            match answer(known) {
+                Ok(Outcome::Changed) if !known => {
+                    self.say_changed(request);
+                    if wait() { answer(true) } else { Ok(Outcome::Changed) }
+                }
+                outcome => outcome,
+            }
+        };
         if !matches!(outcome, Ok(Outcome::Done)) {
             give_way();
         }
         match outcome {
             Ok(Outcome::Done) => host.end(None),
             Ok(Outcome::Status(status)) => host.end(Some(status)),
-            Ok(Outcome::Changed) => return self.send_away(request, &mut host),
+            Ok(Outcome::Changed) => {
+                // Counted as under way until it is sent away, so that the process does not end before.
+                host.refuse();
+                requests.undo(self.slot);
+                return self.process.control.wake();
+            }
             // Said by the panic hook.
             Err(_panic) => host.end(Some(500)),
         }
@@ -105,19 +130,24 @@ impl Server {
         }
     }
 
-    /// The script has changed: this process begins no request any more, and the successor gets this one.
-    fn send_away(&self, request: &Request<'_>, host: &mut Frames<'_>) {
-        let text = format!("the WSGI script {} has changed", String::from_utf8_lossy(request.script));
-        log::line(Level::Info, text.as_bytes());
-        // Counted as under way until it is sent away, so that the process does not end before.
-        self.process.tell(Event::ScriptChanged);
-        self.process.wait_until_closed();
-        host.refuse();
-        self.process.requests.undo(self.slot);
-        self.process.control.wake();
+    /// The script has changed since it was loaded: the supervisor has all workers of the group replaced.
+    fn say_changed(&self, request: &Request<'_>) {
+        if self.process.changes.find(request.script, request.application_group) {
+            let text = format!("the WSGI script {} has changed", String::from_utf8_lossy(request.script));
+            log::line(Level::Info, text.as_bytes());
+            let (script, application_group) = (request.script.to_vec(), request.application_group.to_vec());
+            self.process.say(&FromWorker::Changed { script, application_group });
+        }
     }
 
-    fn serve(&self, request: &Request<'_>, serial: u64, seat: &Seat<'_>, host: &mut Frames<'_>) -> Outcome {
+    fn serve(
+        &self,
+        request: &Request<'_>,
+        serial: u64,
+        as_loaded: bool,
+        seat: &Seat<'_>,
+        host: &mut Frames<'_>,
+    ) -> Outcome {
         let daemon_start = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
         let mut environ = Pairs::with_capacity(64, 4096);
         for (key, value) in request.environ.clone() {
@@ -129,6 +159,7 @@ impl Server {
             script: request.script,
             script_mtime: request.script_mtime,
             reloading: request.reloading,
+            as_loaded,
             case_sensitive: request.case_sensitive,
             callable: request.callable,
             environ: &environ,

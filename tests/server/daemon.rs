@@ -1,5 +1,7 @@
 //! Daemon mode: what is not the same in both modes. Groups are configured by the tests; their application is mostly `act`.
 
+// Scripts that change.
+mod changes;
 // What an application starts: programs, forks, threads.
 mod children;
 // httpd -t: options of WSGIDaemonProcess.
@@ -16,6 +18,8 @@ mod process;
 mod relay;
 // Restarts, stops, and ends of httpd's own processes.
 mod restarts;
+// Service manager, logrotate, package manager.
+mod service;
 // The socket's other guests.
 mod sockets;
 

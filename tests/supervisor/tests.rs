@@ -16,6 +16,8 @@ pub(crate) const ALL: &[(&str, fn())] = &[
     ("a_crash_is_followed_at_once", a_crash_is_followed_at_once),
     ("a_replacement_is_warm", a_replacement_is_warm),
     ("who_leaves_is_followed", who_leaves_is_followed),
+    ("a_change_replaces_the_group_at_once", a_change_replaces_the_group_at_once),
+    ("a_change_is_bridged", a_change_is_bridged),
     ("a_restart_replaces_everybody", a_restart_replaces_everybody),
     ("another_key_is_another_group", another_key_is_another_group),
     ("without_overlap_one_ends_before_the_next", without_overlap_one_ends_before_the_next),
@@ -87,6 +89,44 @@ fn who_leaves_is_followed() {
     assert_eq!(shop.try_ask(0, "leave"), None);
     assert_eq!(shop.successor(0, before).1, 1);
     parent.logged("leaves: script_reload.");
+}
+
+fn a_change_replaces_the_group_at_once() {
+    let parent = Parent::new("change");
+    let shop = parent.group("shop", "a", 3);
+    parent.configure(&[&shop]);
+    let before = [shop.pid(0), shop.pid(1), shop.pid(2)];
+    let old = before.map(watch);
+    for slot in 0..3 {
+        shop.ask(slot, &format!("served {slot}"));
+    }
+    shop.ask(1, "changed a");
+    let preloads = [0, 1, 2].map(|slot| shop.successor(slot, before[slot]).1);
+    assert!(preloads.contains(&3), "the first one is as warm as all of them were: {preloads:?}");
+    old.iter().for_each(gone);
+    parent.logged("WSGI0470: a has changed: all workers of daemon group \"shop\" are replaced.");
+    assert!(!parent.log().contains("wsgi:error"), "{}", parent.log());
+}
+
+fn a_change_is_bridged() {
+    let parent = Parent::new("bridge");
+    let slow = parent.home.join("slow");
+    let shop = parent.group(&format!("slow if {}", slow.display()), "a", 2);
+    parent.configure(&[&shop]);
+    let before = [shop.pid(0), shop.pid(1)];
+    File::create(&slow).unwrap();
+    shop.ask(0, "changed a");
+    // 0.4 s later both are told.
+    until(|| parent.times("bridges") == 2, || parent.log());
+    // Whoever asks again is told again.
+    shop.ask(1, "changed b");
+    until(|| parent.times("bridges") == 3, || parent.log());
+    assert_eq!([shop.pid(0), shop.pid(1)], before);
+    assert_eq!(parent.times("starts (pid"), 3, "one is warmed beside two");
+    fs::remove_file(&slow).unwrap();
+    shop.successor(0, before[0]);
+    shop.successor(1, before[1]);
+    assert_eq!(parent.times("starts (pid"), 4);
 }
 
 fn a_restart_replaces_everybody() {

@@ -17,7 +17,7 @@ pub(crate) fn main() -> ExitCode {
     let Some((ToWorker::Settings { group, preload, .. }, descriptors)) = channel.receive::<ToWorker>().unwrap() else {
         return ExitCode::FAILURE;
     };
-    let mut listener = Some(UnixListener::from(descriptors.into_iter().next().unwrap()));
+    let mut closed = Some(UnixListener::from(descriptors.into_iter().next().unwrap()));
     let name = String::from_utf8(group.name).unwrap();
     let say = |what: &FromWorker| channel.send(what, &[]).unwrap();
     if let Some(path) = name.strip_prefix("unfit until ")
@@ -32,17 +32,38 @@ pub(crate) fn main() -> ExitCode {
         eprint!("last words");
         return ExitCode::from(3);
     }
+    if let Some(path) = name.strip_prefix("slow if ")
+        && Path::new(path).exists()
+    {
+        // As long as it is there.
+        while Path::new(path).exists() {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
     if name.starts_with("hangs") {
         std::thread::sleep(Duration::from_secs(3600));
     }
     say(&FromWorker::Ready);
+    let mut listener: Option<UnixListener> = None;
     loop {
         let mut wanted = vec![channel.as_fd()];
         wanted.extend(listener.as_ref().map(|listener| listener.as_fd()));
         let ready = poll::readable(&wanted, None).unwrap();
         if ready.contains(&0) {
             match channel.receive::<ToWorker>() {
-                Ok(Some((ToWorker::Drain { .. }, _))) => listener = None,
+                Ok(Some((ToWorker::Open, _))) => {
+                    listener = closed.take();
+                    continue;
+                }
+                Ok(Some((ToWorker::Changed { .. }, _))) => continue,
+                Ok(Some((ToWorker::Bridge, _))) => {
+                    eprintln!("bridges");
+                    continue;
+                }
+                Ok(Some((ToWorker::Drain { .. }, _))) => {
+                    (listener, closed) = (None, None);
+                    say(&FromWorker::Closed);
+                }
                 _ => return ExitCode::from(9),
             }
             if !name.starts_with("long") {
@@ -58,6 +79,7 @@ pub(crate) fn main() -> ExitCode {
             "who" => {}
             "served" => say(&FromWorker::Served { script: rest.into(), application_group: Vec::new() }),
             "replace" => say(&FromWorker::Replace { reason: Reason::MaximumRequests }),
+            "changed" => say(&FromWorker::Changed { script: rest.into(), application_group: Vec::new() }),
             "print" => println!("{}", rest.replace('~', "\x01")),
             "junk" => channel.send(&rest, &[]).unwrap(),
             "deaf" => SigSet::all().thread_block().unwrap(),

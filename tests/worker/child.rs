@@ -2,11 +2,11 @@
 
 use std::fs::File;
 use std::io::{self, IoSliceMut, Write as _};
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::os::unix::fs::FileExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mod_wsgi::wire::{Body, BodyError, End, FromChild, FromWorker, HEADER_LINE, Hello, Reader, Request};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
@@ -178,6 +178,11 @@ impl Child {
             }
         }
         answer
+    }
+
+    /// Nothing comes for so long.
+    pub(crate) fn is_quiet(&self, how_long: Duration) -> bool {
+        mod_wsgi::os::poll::readable(&[self.stream.as_fd()], Some(how_long)).unwrap().is_empty()
     }
 
     /// One frame; what WANT_BODY asks for. None at the end of the connection.

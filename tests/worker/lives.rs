@@ -5,11 +5,11 @@ use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use mod_wsgi::wire::End;
-use mod_wsgi::wire::control::{FromWorker, Reason};
+use mod_wsgi::wire::control::{FromWorker, Reason, ToWorker};
 use nix::sys::signal::Signal;
 
 use crate::child::{Answer, Ask, Child, mtime};
-use crate::supervisor::{start, until};
+use crate::supervisor::{Worker, start, until};
 
 const APP: &str = r#"
 import atexit, os, sys, time
@@ -82,6 +82,7 @@ fn scripts_are_loaded_before_it_is_ready() {
     let two = FromWorker::Served { script: worker.script("two.wsgi"), application_group: b"sub".to_vec() };
     assert_eq!(worker.hear(), Some(two));
     assert_eq!(worker.hear(), Some(FromWorker::Ready));
+    worker.say(&ToWorker::Open);
     for line in ["3|loading one", "3|ValueError: bad", "3|loading two"] {
         worker.logs(line);
     }
@@ -202,15 +203,77 @@ fn a_changed_script_sends_requests_to_the_successor() {
     // A child that looked at the file before it was loaded here is no change.
     let old = Ask { mtime: Some(mtime(&worker.script("app.wsgi")) - 5), ..worker.get("/") };
     assert_eq!(child.ask(&old).text(), "done");
-    let script = worker.folder.join("app.wsgi");
-    let file = fs::File::options().append(true).open(script).unwrap();
-    file.set_modified(std::time::SystemTime::now() + Duration::from_secs(10)).unwrap();
-    let answer = child.ask(&worker.get("/"));
-    assert!(answer.refused, "{answer:?}");
-    worker.expect_leaving(Reason::ScriptReload);
+    change(&worker);
+    let again = worker.get("/");
+    child.begin(&again);
+    let changed = FromWorker::Changed { script: worker.script("app.wsgi"), application_group: Vec::new() };
+    worker.expect(&changed);
+    assert!(child.is_quiet(Duration::from_millis(100)), "it waits for what the supervisor says");
+    worker.drain(Some(15_000));
+    assert!(child.answer(&again).refused);
     assert_eq!(busy.answer(&sleep).end, Some(End::Complete));
     assert_eq!(worker.end(), 0);
     worker.logs("exit functions ran");
+}
+
+/// Touches the script of `APP`.
+fn change(worker: &Worker) {
+    let file = fs::File::options().append(true).open(worker.folder.join("app.wsgi")).unwrap();
+    file.set_modified(std::time::SystemTime::now() + Duration::from_secs(10)).unwrap();
+}
+
+#[test]
+fn a_changed_script_is_answered_by_what_is_loaded_when_it_takes_long() {
+    let Some(worker) = start(APP).options(|options| options.threads = Some(2)).ready() else { return };
+    let (mut first, mut second) = (worker.connect(), worker.connect());
+    assert_eq!(first.ask(&worker.get("/")).text(), "done");
+    change(&worker);
+    let ask = worker.get("/");
+    first.begin(&ask);
+    second.begin(&ask);
+    worker.expect(&FromWorker::Changed { script: worker.script("app.wsgi"), application_group: Vec::new() });
+    worker.say(&ToWorker::Bridge);
+    assert_eq!(first.answer(&ask).text(), "done");
+    assert_eq!(second.answer(&ask).text(), "done");
+    // From now on at once, and once is said enough.
+    let begin = Instant::now();
+    assert_eq!(first.ask(&ask).text(), "done");
+    assert!(begin.elapsed() < Duration::from_millis(300), "{:?}", begin.elapsed());
+    worker.expect_silence(Duration::from_millis(50));
+}
+
+#[test]
+fn what_changed_elsewhere_and_is_not_loaded_here_is_not_loaded_any_more() {
+    let Some(worker) = start(APP).ready() else { return };
+    let mut child = worker.connect();
+    worker.say(&ToWorker::Changed { script: worker.script("app.wsgi"), application_group: Vec::new() });
+    worker.say(&ToWorker::Bridge);
+    let answer = child.ask(&worker.get("/"));
+    assert!(answer.refused, "{answer:?}");
+    // Another application group has not changed.
+    let other = Ask { group: "other", ..worker.get("/") };
+    assert_eq!(worker.connect().ask(&other).text(), "done");
+}
+
+#[test]
+fn a_supervisor_that_says_nothing_keeps_no_request_waiting() {
+    let Some(worker) = start(APP).ready() else { return };
+    let mut child = worker.connect();
+    assert_eq!(child.ask(&worker.get("/")).text(), "done");
+    change(&worker);
+    assert_eq!(child.ask(&worker.get("/")).text(), "done");
+}
+
+#[test]
+fn nothing_is_accepted_before_the_supervisor_says_so() {
+    let Some(worker) = start(APP).run() else { return };
+    worker.expect(&FromWorker::Ready);
+    let mut child = worker.connect();
+    let ask = worker.get("/");
+    child.begin(&ask);
+    assert!(child.is_quiet(Duration::from_millis(100)));
+    worker.say(&ToWorker::Open);
+    assert_eq!(child.answer(&ask).text(), "done");
 }
 
 #[test]

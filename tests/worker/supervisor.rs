@@ -74,6 +74,7 @@ impl Start {
     pub(crate) fn ready(self) -> Option<Worker> {
         let worker = self.run()?;
         worker.expect(&FromWorker::Ready);
+        worker.say(&ToWorker::Open);
         Some(worker)
     }
 
@@ -175,11 +176,11 @@ impl Worker {
         channel.receive::<FromWorker>().unwrap().map(|(message, _)| message)
     }
 
-    /// The next message but for reports of scripts that were served.
+    /// The next message but for reports of scripts that were served, and of the closed door.
     pub(crate) fn hear_of_life(&self) -> Option<FromWorker> {
         loop {
             match self.hear() {
-                Some(FromWorker::Served { .. }) => {}
+                Some(FromWorker::Served { .. } | FromWorker::Closed) => {}
                 other => return other,
             }
         }
@@ -205,7 +206,11 @@ impl Worker {
     }
 
     pub(crate) fn drain(&self, within: Option<u64>) {
-        self.channel.as_ref().unwrap().send(&ToWorker::Drain { within }, &[]).unwrap();
+        self.say(&ToWorker::Drain { within });
+    }
+
+    pub(crate) fn say(&self, what: &ToWorker) {
+        self.channel.as_ref().unwrap().send(what, &[]).unwrap();
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

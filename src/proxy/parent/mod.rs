@@ -146,6 +146,9 @@ fn supervisor_ended() {
     }
 }
 
+/// The supervisor of another build: nothing follows, but httpd must know whose process it was.
+fn predecessor_ended() {}
+
 /// The configuration goes: on a graceful restart what serves is kept for the next, else all ends. Nothing in a forked child.
 pub(super) fn end() {
     let Some(parent) = locked().take().filter(|parent| parent.pid == std::process::id()) else { return };
@@ -230,11 +233,9 @@ fn build(startup: &Startup<'_>, memory: Memory) -> Result<Option<Parent>, String
         Some(other) if build != executables.build => {
             log_main(
                 Level::Notice,
-                format_args!("mod_wsgi has changed: all daemon processes are ended and started anew"),
+                format_args!("mod_wsgi has changed: daemon processes of before finish what they have, new ones follow"),
             );
-            if let Err(text) = other.stop() {
-                log_main(Level::Warning, format_args!("{text}"));
-            }
+            process::on_end_of(predecessor_ended, other.let_go());
             None
         }
         supervisor => supervisor,

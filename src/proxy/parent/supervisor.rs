@@ -117,6 +117,11 @@ impl Supervisor {
         self.channel.set_nonblocking(false)
     }
 
+    /// Leaves it to itself: its workers finish what they have begun, and it ends.
+    pub(super) fn let_go(self) -> i32 {
+        self.pid()
+    }
+
     /// Ends it and all workers: in order within three seconds, by force after that.
     ///
     /// # Errors

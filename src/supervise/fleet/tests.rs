@@ -1,5 +1,5 @@
 use super::*;
-use crate::wire::control::Reason;
+use crate::wire::control::{FromWorker, Reason};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -92,6 +92,10 @@ fn short(action: &Action) -> Option<String> {
         Action::Start { worker, slot, preload, .. } => {
             Some(format!("start {} in {slot} with {}", worker.0, preload.len()))
         }
+        // Who is ready opens at once, but for changes of scripts.
+        Action::Open { .. } => None,
+        Action::Tell { worker, .. } => Some(format!("tell {}", worker.0)),
+        Action::Bridge { worker } => Some(format!("bridge {}", worker.0)),
         Action::Drain { worker, .. } => Some(format!("drain {}", worker.0)),
         Action::Kill { worker, signal } => Some(format!("{signal:?} {}", worker.0)),
         Action::Log { .. } => None,
@@ -122,9 +126,13 @@ fn an_empty_place_goes_before_a_replacement() {
     stage.configure(vec![plan("shop", "a", 3), plan("blog", "b", 1)]);
     assert_eq!(stage.asked(), ["start 2 in 0", "start 3 in 1", "start 4 in 2", "start 6 in 0", "start 7 in 0"]);
     stage.ready(6);
-    assert_eq!(stage.asked(), ["start 8 in 1"]);
+    // One replacement at a time, whatever the limit would allow.
+    assert_eq!(stage.asked(), Vec::<String>::new());
     stage.ready(7);
-    assert_eq!(stage.asked(), ["drain 2", "start 9 in 2"]);
+    assert_eq!(stage.asked(), ["drain 2", "start 8 in 1"]);
+    // Nobody serves in the second place by now: what starts there is no replacement any more.
+    stage.end(3);
+    assert_eq!(stage.asked(), ["start 9 in 2"]);
 }
 
 #[test]
@@ -137,16 +145,17 @@ fn graceful_replaces_every_worker_warm() {
     stage.say(2, script);
     stage.asked();
     stage.configure(vec![plan("shop", "a", 2)]);
-    assert_eq!(stage.asked(), ["start 4 in 0 with 1", "start 5 in 1"]);
-    stage.ready(5);
-    assert_eq!(stage.asked(), ["drain 3"]);
+    assert_eq!(stage.asked(), ["start 4 in 0 with 1"]);
     stage.pass(30 * SECOND);
+    assert_eq!(stage.asked(), Vec::<String>::new(), "one at a time");
     stage.ready(4);
+    assert_eq!(stage.asked(), ["drain 2", "start 5 in 1"]);
+    stage.ready(5);
     stage.end(2);
     stage.end(3);
     // No limit on a drain where graceful-timeout is not given.
     stage.pass(3600 * SECOND);
-    assert_eq!(stage.asked(), ["drain 2"]);
+    assert_eq!(stage.asked(), ["drain 3"]);
     assert_eq!(stage.fleet.wake(stage.now), None);
 }
 
@@ -270,7 +279,7 @@ fn no_place_collects_workers_that_never_end() {
         stage.ready(worker);
         stage.pass(2 * SECOND);
         stage.asked();
-        stage.say(worker, FromWorker::Leaving { reason: Reason::ScriptReload });
+        stage.say(worker, FromWorker::Leaving { reason: Reason::CpuTimeLimit });
     }
     assert_eq!(stage.asked(), ["Term 2", "start 11 in 0"]);
 }

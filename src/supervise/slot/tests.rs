@@ -60,6 +60,11 @@ const EVENTS: &[(&str, Happens)] = &[
     ("old one to be replaced", |slot, scene| slot.replace(OLD, Reason::RestartInterval, scene)),
     ("old one leaves", |slot, scene| slot.leaving(OLD, Reason::ScriptReload, scene)),
     ("old one ended", |slot, scene| slot.ended(OLD, "by signal SIGSEGV", false, scene)),
+    ("script changed", |slot, scene| slot.renew_code(scene)),
+    ("script changed, elsewhere in the group", |slot, scene| slot.start_anew(scene)),
+    ("new code there, elsewhere in the group", |slot, scene| {
+        slot.yield_to_new_code(scene);
+    }),
     ("same key again", |slot, scene| slot.renew(scene)),
     ("group gone", |slot, scene| slot.retire(scene)),
     ("group gone, 2 s later", |slot, scene| {

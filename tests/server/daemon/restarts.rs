@@ -9,7 +9,7 @@ use crate::harness::process::{command_line, descendants_of, is_alive, program, s
 use crate::harness::{Mpm, Server, Setting, Site, until, wsgi_test};
 
 /// Eight clients ask for requests of ten milliseconds while `work` is done; every one must be answered.
-fn under_load(server: &Server, work: impl FnOnce()) {
+pub(super) fn under_load(server: &Server, work: impl FnOnce()) {
     let (done, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         for _ in 0..8 {
@@ -30,7 +30,7 @@ fn under_load(server: &Server, work: impl FnOnce()) {
 }
 
 /// Ends the load, also where the work panics.
-struct Done<'a>(&'a AtomicBool);
+pub(super) struct Done<'a>(pub(super) &'a AtomicBool);
 
 impl Drop for Done<'_> {
     fn drop(&mut self) {
@@ -168,8 +168,15 @@ wsgi_test!(nothing_outlives_a_parent_that_is_killed, groups_every_mpm, |site| {
     let (own, daemons): (Vec<u32>, Vec<u32>) =
         descendants_of(server.parent()).into_iter().partition(|id| program(*id) == httpd);
     assert!(daemons.contains(&first), "workers are another program");
+    // One that would have 3 s at a stop.
+    let (_connection, _) = held(&server, "/hold", "long");
     server.signal(Signal::SIGKILL);
+    let begun = std::time::Instant::now();
     daemons.into_iter().for_each(wait_end);
+    // Within a second, and what a busy machine adds.
+    assert!(begun.elapsed() < std::time::Duration::from_millis(2500), "{:?}", begun.elapsed());
+    let names = || std::fs::read_dir(server.root.join("run")).unwrap().flatten().map(|entry| entry.file_name());
+    assert!(!names().any(|name| name.to_string_lossy().ends_with(".sock")), "{:?}", names().collect::<Vec<_>>());
     // httpd's own children are httpd's business.
     for id in own {
         send(id, Signal::SIGKILL);
@@ -178,11 +185,13 @@ wsgi_test!(nothing_outlives_a_parent_that_is_killed, groups_every_mpm, |site| {
     std::fs::read_dir(server.root.join("run")).unwrap().flatten().for_each(|entry| {
         std::fs::remove_file(entry.path()).unwrap();
     });
-    server.allow_log("pid");
+    for text in ["pid", "WSGI014", "WSGI0411"] {
+        server.allow_log(text);
+    }
 });
 
 /// The process that looks after the workers.
-fn supervisor(server: &Server) -> Option<u32> {
+pub(super) fn supervisor(server: &Server) -> Option<u32> {
     let named = |id: &u32| program(*id).is_some_and(|path| path.ends_with("mod_wsgi-supervisor"));
     server.children().into_iter().find(named)
 }

@@ -48,6 +48,16 @@ impl Folder {
         fs::read(self.join(relative)).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
 
+    /// Puts other files in the place of the site's own module and programs, as a package manager does.
+    pub(crate) fn renew_module(&self) {
+        let files: Vec<PathBuf> = fs::read_dir(self.join("modules")).unwrap().flatten().map(|one| one.path()).collect();
+        for file in files {
+            let next = file.with_extension("next");
+            fs::copy(&file, &next).unwrap();
+            fs::rename(next, file).unwrap();
+        }
+    }
+
     pub(crate) fn chmod(&self, relative: &str, mode: u32) {
         fs::set_permissions(self.join(relative), fs::Permissions::from_mode(mode)).unwrap();
     }

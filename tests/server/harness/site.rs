@@ -1,7 +1,7 @@
 //! A site before it is started: applications laid out in a folder and the lines of configuration a test adds.
 
 use std::fmt::Write as _;
-use std::fs::File;
+use std::fs::{self, File};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Output, Stdio};
@@ -157,6 +157,18 @@ impl Site {
     /// Starts httpd through another program, which gets httpd's command line behind these words and must become it.
     pub(crate) fn within(mut self, words: &[&str]) -> Site {
         self.within = words.iter().map(|word| (*word).to_owned()).collect();
+        self
+    }
+
+    /// Copies module and programs into `modules/`, where [`Folder::renew_module`] can replace them.
+    pub(crate) fn own_module(mut self) -> Site {
+        self.module = Some("modules/mod_wsgi.so".to_owned());
+        let folder = self.httpd.wsgi.parent().unwrap();
+        fs::create_dir(self.root.join("modules")).unwrap();
+        fs::copy(&self.httpd.wsgi, self.root.join("modules/mod_wsgi.so")).unwrap();
+        for program in ["mod_wsgi-supervisor", "mod_wsgi-worker"] {
+            fs::copy(folder.join(program), self.root.join("modules").join(program)).unwrap();
+        }
         self
     }
 
