@@ -7,15 +7,22 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll as Inner, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
+use super::forked::Mark;
+
 /// A set of descriptors, each with a number of the caller's.
 #[derive(Debug)]
-pub struct Epoll(Inner);
+pub struct Epoll {
+    /// A process that an application forks would take what is ready away from this one. Dropped before the descriptor is closed.
+    _ours: Mark,
+    inner: Inner,
+}
 
 impl Epoll {
     /// # Errors
     /// The system's.
     pub fn new() -> io::Result<Epoll> {
-        Ok(Epoll(Inner::new(EpollCreateFlags::EPOLL_CLOEXEC)?))
+        let inner = Inner::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        Ok(Epoll { _ours: Mark::new(inner.0.as_fd()), inner })
     }
 
     /// Waits on this descriptor from now on; every time until it is forgotten.
@@ -23,7 +30,7 @@ impl Epoll {
     /// # Errors
     /// The system's.
     pub fn add(&self, descriptor: BorrowedFd<'_>, number: u64) -> io::Result<()> {
-        Ok(self.0.add(descriptor, EpollEvent::new(EpollFlags::EPOLLIN, number))?)
+        Ok(self.inner.add(descriptor, EpollEvent::new(EpollFlags::EPOLLIN, number))?)
     }
 
     /// Waits on this descriptor from now on; after it woke a thread only when it is [armed](Epoll::arm) again.
@@ -31,7 +38,7 @@ impl Epoll {
     /// # Errors
     /// The system's.
     pub fn add_once(&self, descriptor: BorrowedFd<'_>, number: u64) -> io::Result<()> {
-        Ok(self.0.add(descriptor, once(number))?)
+        Ok(self.inner.add(descriptor, once(number))?)
     }
 
     /// Waits again on a descriptor that was added for one time.
@@ -39,12 +46,12 @@ impl Epoll {
     /// # Errors
     /// The system's.
     pub fn arm(&self, descriptor: BorrowedFd<'_>, number: u64) -> io::Result<()> {
-        Ok(self.0.modify(descriptor, &mut once(number))?)
+        Ok(self.inner.modify(descriptor, &mut once(number))?)
     }
 
     /// Waits on this descriptor no more.
     pub fn forget(&self, descriptor: BorrowedFd<'_>) {
-        let _ = self.0.delete(descriptor);
+        let _ = self.inner.delete(descriptor);
     }
 
     /// The number of a descriptor that can be read, has ended or is broken; none when the time is over (no time: no limit).
@@ -58,7 +65,7 @@ impl Epoll {
             Some(within) => EpollTimeout::try_from(within + Duration::from_micros(999)).unwrap_or(EpollTimeout::MAX),
         };
         let mut events = [EpollEvent::empty()];
-        match self.0.wait(&mut events, within) {
+        match self.inner.wait(&mut events, within) {
             Ok(0) | Err(Errno::EINTR) => Ok(None),
             Ok(_) => Ok(events.first().map(EpollEvent::data)),
             Err(cause) => Err(cause.into()),
@@ -72,7 +79,7 @@ fn once(number: u64) -> EpollEvent {
 
 impl AsFd for Epoll {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.0.as_fd()
+        self.inner.0.as_fd()
     }
 }
 
