@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::event::{Action, Event, GroupId, Level, Time, WorkerId};
 use super::plan::Plan;
-use super::slot::{Scene, Slot};
+use super::slot::{End, Scene, Slot};
+use crate::board::{CAUSES, Stage};
 use crate::wire::control::FromWorker;
 
 /// A worker that has been starting for longer than this most likely waits for something and leaves the processors to others.
@@ -139,6 +140,18 @@ impl Fleet {
         found.into_iter().flat_map(|group| group.slots.iter().map(Slot::is_failing))
     }
 
+    /// How far a worker is; nothing of one that is gone.
+    #[must_use]
+    pub fn stage(&self, worker: WorkerId) -> Option<Stage> {
+        self.groups.iter().flat_map(|group| &group.slots).find_map(|slot| slot.stage_of(worker))
+    }
+
+    /// For each place of a group, how often each cause had its worker followed by another; in the order of [`super::Cause`].
+    pub fn causes(&self, group: GroupId) -> impl Iterator<Item = &[u32; CAUSES]> {
+        let found = self.groups.iter().find(|one| one.id == group);
+        found.into_iter().flat_map(|group| group.slots.iter().map(Slot::causes))
+    }
+
     /// How many workers there are, in whatever stage.
     #[must_use]
     pub fn workers(&self) -> usize {
@@ -257,7 +270,9 @@ impl Group {
                 }
             },
             Event::Lost { .. } => slot.lost(worker, &mut scene),
-            Event::Ended { how, clean, .. } => slot.ended(worker, &how, clean, &mut scene),
+            Event::Ended { how, clean, serving, .. } => {
+                slot.ended(worker, &End { how: &how, clean, serving: serving.as_deref() }, &mut scene);
+            }
         }
         actions.extend(answers);
     }

@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
+use std::time::Duration;
 
 use super::connection::Taken;
 use super::log;
@@ -29,6 +30,9 @@ pub(super) struct Frames {
     headed: bool,
     body: Input,
     ignore_activity: bool,
+    /// When something was sent last, where the request counts for `inactivity-timeout`.
+    last: Option<Duration>,
+    complete: bool,
 }
 
 /// How far the body is read.
@@ -47,7 +51,16 @@ impl Frames {
             Body::None => Input::Ended,
             Body::Length(_) | Body::Chunked => Input::Open { asked: false },
         };
-        Frames { process, connection: Some(connection), waiting: Vec::new(), headed: false, body, ignore_activity }
+        Frames {
+            process,
+            connection: Some(connection),
+            waiting: Vec::new(),
+            headed: false,
+            body,
+            ignore_activity,
+            last: None,
+            complete: false,
+        }
     }
 
     /// An error page with this status is due, where nothing was sent; nothing is left to do otherwise.
@@ -58,6 +71,11 @@ impl Frames {
             _ => End::Aborted,
         };
         let _ = self.finish(end);
+    }
+
+    /// When the answer was complete, where it was, and the request counts for `inactivity-timeout`.
+    pub(super) fn complete(&self) -> Option<Duration> {
+        self.last.filter(|_| self.complete)
     }
 
     /// The request was not begun: another worker gets it.
@@ -98,7 +116,7 @@ impl Frames {
             self.lose(&cause);
             return Err(Gone);
         }
-        self.touch();
+        self.last = self.touch();
         Ok(())
     }
 
@@ -119,10 +137,8 @@ impl Frames {
         Gone
     }
 
-    fn touch(&self) {
-        if !self.ignore_activity {
-            self.process.requests.touch();
-        }
+    fn touch(&self) -> Option<Duration> {
+        (!self.ignore_activity).then(|| self.process.requests.touch())
     }
 
     fn ask(&mut self, size: usize) -> Result<(), InputError> {
@@ -204,7 +220,7 @@ impl Host for Frames {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, InputError> {
         let read = self.receive(buffer);
         match &read {
-            Ok(_) => self.touch(),
+            Ok(_) => drop(self.touch()),
             Err(error) => self.body = Input::Failed(error.clone()),
         }
         read
@@ -236,6 +252,7 @@ impl Host for Frames {
         parts.push(&last);
         self.transmit(&parts, None)?;
         if then == Then::End {
+            self.complete = true;
             self.let_go();
         }
         Ok(())

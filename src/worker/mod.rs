@@ -12,6 +12,7 @@
 
 mod acceptor;
 mod begin;
+mod board;
 mod connection;
 mod control;
 mod host;

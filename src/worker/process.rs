@@ -6,6 +6,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use super::board::Board;
 use super::connection::Connections;
 use super::log;
 use super::requests::Requests;
@@ -23,6 +24,7 @@ pub(super) struct Process {
     pub(super) limits: Limits,
     pub(super) applications: Applications,
     pub(super) requests: Requests,
+    pub(super) board: Board,
     pub(super) connections: Connections,
     pub(super) channel: Channel,
     /// Wakes the control thread.
@@ -49,10 +51,13 @@ impl Process {
         limits: Limits,
         applications: Applications,
         channel: Channel,
+        board: Board,
     ) -> std::io::Result<Process> {
         let threads = usize::try_from(group.options.threads()).unwrap_or(0);
+        board.open();
         Ok(Process {
             requests: Requests::new(threads),
+            board,
             connections: Connections::new()?,
             control: Wake::new()?,
             door: Wake::new()?,

@@ -9,6 +9,7 @@ use super::log;
 use super::process::Process;
 use super::requests::Slot;
 use crate::application::{Job, Outcome, Watch};
+use crate::board::Task;
 use crate::supervise::worker::Event;
 use crate::wire::Request;
 use crate::wsgi::{Level, Pairs, UrlScheme};
@@ -16,7 +17,7 @@ use crate::wsgi::{Level, Pairs, UrlScheme};
 /// The life of one thread that serves requests; `thread` counts from 0.
 pub(super) fn run(process: &'static Process, thread: usize) {
     let Some(slot) = process.requests.slot(thread) else { return };
-    let server = Server { process, slot, number: u32::try_from(thread + 1).unwrap_or(u32::MAX) };
+    let server = Server { process, slot, thread, number: u32::try_from(thread + 1).unwrap_or(u32::MAX) };
     slot.settle();
     let mut own = Vec::new();
     // Fails only in a process that the application forked and that came back here: it has no connections.
@@ -31,6 +32,7 @@ pub(super) fn run(process: &'static Process, thread: usize) {
 struct Server {
     process: &'static Process,
     slot: &'static Slot,
+    thread: usize,
     /// `mod_wsgi.thread_id`: the thread that began the process is 0.
     number: u32,
 }
@@ -56,6 +58,7 @@ impl Server {
         let requests = &self.process.requests;
         let serial = requests.begin(self.slot, request.application_group);
         connection.begin();
+        let mark = connection.mark();
         let mut host = Frames::new(self.process, connection, request.body, request.ignore_activity);
         if self.process.is_stopping() {
             host.refuse();
@@ -65,7 +68,7 @@ impl Server {
         if !request.ignore_activity {
             requests.touch();
         }
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.serve(request, serial, &mut host)));
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.serve(request, serial, mark, &mut host)));
         match outcome {
             Ok(Outcome::Done) => host.end(None),
             Ok(Outcome::Status(status)) => host.end(Some(status)),
@@ -73,7 +76,9 @@ impl Server {
             // Said by the panic hook.
             Err(_panic) => host.end(Some(500)),
         }
+        let took = host.complete().map(|end| end.saturating_sub(self.slot.since()));
         drop(host);
+        self.process.board.seat.end(self.thread, took);
         let finished = requests.end(self.slot);
         if self.process.is_stopping() || self.process.limits.maximum_requests.is_some_and(|most| finished >= most) {
             self.process.control.wake();
@@ -88,15 +93,29 @@ impl Server {
         self.process.tell(Event::ScriptChanged);
         self.process.wait_until_closed();
         host.refuse();
+        self.process.board.seat.undo(self.thread);
         self.process.requests.undo(self.slot);
         self.process.control.wake();
     }
 
-    fn serve(&self, request: &Request<'_>, serial: u64, host: &mut Frames) -> Outcome {
+    fn serve(&self, request: &Request<'_>, serial: u64, mark: Option<usize>, host: &mut Frames) -> Outcome {
         let daemon_start = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
         let mut environ = Pairs::with_capacity(64, 4096);
+        let mut task = Task { method: request.client_method, path: [b"", b""], id: b"" };
         for (key, value) in request.environ.clone() {
+            match (key, value) {
+                (b"SCRIPT_NAME", Some(value)) => task.path[0] = value,
+                (b"PATH_INFO", Some(value)) => task.path[1] = value,
+                (b"mod_wsgi.request_id", Some(value)) => task.id = value,
+                (b"UNIQUE_ID", Some(value)) if task.id.is_empty() => task.id = value,
+                _ => {}
+            }
             environ.push_optional(key, value);
+        }
+        let seat = self.process.board.seat;
+        seat.begin(self.thread, self.slot.since(), &task);
+        if let Some(mark) = mark {
+            seat.begin_on(mark);
         }
         let loaded = || self.process.requests.loaded();
         let job = Job {
