@@ -41,3 +41,5 @@ mod python_setup;
 mod response;
 // Scripts as modules.
 mod scripts;
+// Everything at once.
+mod soak;
