@@ -13,7 +13,7 @@ THREADS ?= $(shell expr 2 \* $$(nproc))
 # Of `make soak`.
 RESTARTS ?= 1100
 
-.PHONY: build run test lint advisories install uninstall soak bench env packages clean
+.PHONY: build run test lint advisories install uninstall soak bench scenarios env packages clean
 
 build: packages
 	$(CARGO) build --release
@@ -71,6 +71,10 @@ soak: build env
 # Requests per second and processor time per request, beside C mod_wsgi and a plain C handler.
 bench: build
 	$(PYTHON) tests/bench/run.py --module $(MODULE)
+
+# What restarts, changed scripts and deaths cost, beside C mod_wsgi: the table in docs/restarts.md. ROWS="--row stop" for one.
+scenarios: build
+	$(PYTHON) tests/bench/scenarios.py --module $(MODULE) $(ROWS)
 
 # Flask, Django and the rest for the framework tests.
 env: $(ENVIRONMENT)/installed

@@ -7,10 +7,13 @@
  *     <Location "/c-hello">
  *         SetHandler c-hello
  *     </Location>
+ * With c-sleep for c-hello each request takes 10 ms.
  */
 #include "httpd.h"
 #include "http_config.h"
 #include "http_protocol.h"
+
+#include "apr_time.h"
 
 #include <string.h>
 
@@ -18,8 +21,10 @@ static const char hello[] = "Hello World!\n";
 
 static int c_hello(request_rec *r)
 {
-    if (!r->handler || strcmp(r->handler, "c-hello") != 0)
+    if (!r->handler || (strcmp(r->handler, "c-hello") != 0 && strcmp(r->handler, "c-sleep") != 0))
         return DECLINED;
+    if (strcmp(r->handler, "c-sleep") == 0)
+        apr_sleep(apr_time_from_msec(10));
     ap_set_content_type(r, "text/plain");
     ap_set_content_length(r, sizeof(hello) - 1);
     ap_rwrite(hello, sizeof(hello) - 1, r);

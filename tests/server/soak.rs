@@ -7,7 +7,6 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::harness::process::wait_end;
 use crate::harness::{Mpm, Server, Site, until, wsgi_test};
 
 use chaos::Chaos;
@@ -107,7 +106,7 @@ wsgi_test!(soak_with_everything_at_once_loses_nothing, groups_every_mpm, |given|
         assert!(strays == 0 || lost, "{strays} children of httpd do not end");
         Held::when_all_is_calm(&server, lost);
         records.extend(all_places(&server, &numbers));
-        chaos.orphans.iter().copied().for_each(wait_end);
+        chaos.wait_for_orphans();
         let now = Held::when_all_is_calm(&server, lost);
         let next = numbers.load(Ordering::Relaxed);
         let tally = ledger.judge(records, next, &chaos.kills, &server.root.read("var/begun"));

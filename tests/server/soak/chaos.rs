@@ -29,7 +29,7 @@ pub(super) struct Chaos<'a> {
     pub(super) children: bool,
     pub(super) kills: Vec<Kill>,
     /// Workers whose supervisor was killed: they have to end by themselves.
-    pub(super) orphans: Vec<u32>,
+    orphans: Vec<u32>,
     children_killed: usize,
     /// Held over each restart: the children of before.
     before: Arc<Mutex<Vec<u32>>>,
@@ -123,6 +123,15 @@ impl<'a> Chaos<'a> {
             }
             let ports = clients_of(id, server.port);
             self.kill(id, Some(ports));
+        }
+    }
+
+    /// Waits until the workers without a supervisor have ended. A process of the same number may be a later one.
+    pub(super) fn wait_for_orphans(&mut self) {
+        let server = self.server;
+        for id in self.orphans.drain(..) {
+            let gone = || !runs(id, "mod_wsgi-worker") || server.descendants().contains(&id);
+            until("a worker whose supervisor was killed to end", || gone().then_some(()));
         }
     }
 
