@@ -70,8 +70,8 @@ fn site(site: Site) -> Site {
     let site = site.files("soak").file("var/begun", "").file("var/file", file).children(2).threads(12);
     site.root.chmod("var/begun", 0o666);
     // More clients than threads, and a short queue, so that it is full; children that finish need room beside the new ones.
-    let limit =
-        if site.setting.mpm == Mpm::Prefork { "MaxRequestWorkers 24\nServerLimit 100" } else { "ServerLimit 24" };
+    let prefork = site.setting.mpm == Mpm::Prefork;
+    let limit = if prefork { "MaxRequestWorkers 24\nServerLimit 100" } else { "ServerLimit 24" };
     let usual = format!("threads={THREADS} connect-timeout=60 graceful-timeout=60");
     site.group("one", &format!("processes=2 listen-backlog=2 {usual}"))
         .group("two", &format!("processes=2 maximum-requests=300 queue-timeout=60 {usual}"))

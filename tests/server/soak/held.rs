@@ -5,8 +5,9 @@ use std::fs;
 
 use super::chaos::{children, runs, supervisor};
 use super::{CHILDREN, WORKERS};
-use crate::harness::process::{descendants_of, resident};
-use crate::harness::{Server, until};
+use crate::harness::Server;
+use crate::harness::process::{command_line, descendants_of, resident};
+use crate::harness::wait::{DEADLINE, within};
 
 /// Of one process.
 #[derive(Clone, Debug)]
@@ -63,15 +64,19 @@ impl Held {
     /// `lost`: httpd has lost count of its own children.
     pub(super) fn when_all_is_calm(server: &Server, lost: bool) -> Held {
         let root = server.root.path().display().to_string();
-        let (id, sockets) = until("the server to come to rest", || {
+        let rest = within(DEADLINE, || {
             let id = supervisor(server)?;
             let below = descendants_of(id);
             let workers = below.iter().filter(|id| runs(**id, "mod_wsgi-worker")).count();
             let files = fs::read_dir(server.root.join("run")).unwrap().flatten();
             let files = files.filter(|entry| entry.file_name().to_string_lossy().ends_with(".sock")).count();
             let rest = [below.len(), workers, files] == [WORKERS; 3];
-            let rest = rest && (lost || children(server).len() == CHILDREN);
+            let rest = rest && (lost || (1..=CHILDREN).contains(&children(server).len()));
             rest.then(|| (id, unix_sockets(&root).len()))
+        });
+        let (id, sockets) = rest.unwrap_or_else(|| {
+            let all = server.descendants().into_iter().map(|id| format!("{id} {}", command_line(id)));
+            panic!("no rest within {DEADLINE:?}:\n  {}", all.collect::<Vec<_>>().join("\n  "))
         });
         Held { parent: Process::of(server.parent()), supervisor: Process::of(id), sockets }
     }
