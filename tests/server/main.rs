@@ -44,3 +44,5 @@ mod python_setup;
 mod response;
 // Scripts as modules.
 mod scripts;
+// Everything at once.
+mod soak;
