@@ -14,6 +14,7 @@ mod exchange;
 mod home;
 mod interpreter;
 mod interrupt;
+mod keys;
 mod native;
 mod object;
 mod preflight;
