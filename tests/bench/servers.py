@@ -202,6 +202,10 @@ AsyncRequestWorkerFactor 16
 KeepAliveTimeout 60
 MaxKeepAliveRequests 0
 LimitRequestFields 200
+<Directory />
+  Options FollowSymLinks
+  AllowOverride None
+</Directory>
 <Location />
   Require all granted
 </Location>
