@@ -3,6 +3,10 @@
 //! httpd merges main server, virtual host, `<Directory>`, `.htaccess`, `<Location>` in its own order, two at a time; so one
 //! type and one merge serve them all. Read by children's request threads.
 
+use std::sync::Arc;
+
+use super::Network;
+
 /// Settings of a directory. A field is none where nothing was said; the method of the same name, where there is one, gives
 /// the value that then holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +26,10 @@ pub struct DirConfig {
     pub enable_sendfile: Option<bool>,
     /// Names of process groups that may be used here; the empty name is embedded mode.
     pub restrict_process: Option<Vec<Vec<u8>>>,
+    /// Of [`PROXY_HEADERS`](super::PROXY_HEADERS), in the order written. Shared: each request has a copy of this record.
+    pub trusted_proxy_headers: Option<Arc<Vec<&'static str>>>,
+    /// Whose headers are believed; none: everybody's.
+    pub trusted_proxies: Option<Arc<Vec<Network>>>,
 }
 
 impl DirConfig {
@@ -39,6 +47,8 @@ impl DirConfig {
             ignore_activity: inner.ignore_activity.or(outer.ignore_activity),
             enable_sendfile: inner.enable_sendfile.or(outer.enable_sendfile),
             restrict_process: inner.restrict_process.clone().or_else(|| outer.restrict_process.clone()),
+            trusted_proxy_headers: inner.trusted_proxy_headers.clone().or_else(|| outer.trusted_proxy_headers.clone()),
+            trusted_proxies: inner.trusted_proxies.clone().or_else(|| outer.trusted_proxies.clone()),
         }
     }
 
@@ -125,6 +135,8 @@ mod tests {
             ignore_activity: Some(true),
             enable_sendfile: Some(false),
             restrict_process: Some(vec![b"shop".to_vec()]),
+            trusted_proxy_headers: Some(Arc::new(vec!["X-Real-IP"])),
+            trusted_proxies: Network::parse("10.0.0.0/8").map(|network| Arc::new(vec![network])),
         }
     }
 
@@ -148,6 +160,8 @@ mod tests {
             ignore_activity: Some(false),
             enable_sendfile: Some(true),
             restrict_process: Some(vec![b"blog".to_vec()]),
+            trusted_proxy_headers: Some(Arc::new(vec!["X-Forwarded-For"])),
+            trusted_proxies: Network::parse("::1").map(|network| Arc::new(vec![network])),
         };
         let merged = DirConfig::merge(&full(), &inner);
         assert_eq!(merged, DirConfig { process_group: Some(b"%{ENV:GROUP}".to_vec()), ..inner });

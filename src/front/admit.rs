@@ -1,11 +1,15 @@
 //! Whether a request is for a WSGI script and may have it, and by which names it is run.
 
+use std::net::IpAddr;
+use std::sync::Arc;
+
 use super::facts::{self, Names, Resolved};
 use super::translate::Mapped;
 use crate::apache::{Answer, Level, Request};
 use crate::config::{DirConfig, HeadMapping, ServerConfig};
 use crate::wsgi::{
-    self, Body, CgiPolicy, MapHead, Pairs, UrlScheme, application_group, callable_object, head_is_get, process_group,
+    self, Body, CgiPolicy, MapHead, Pairs, TrustedProxies, UrlScheme, application_group, callable_object, head_is_get,
+    process_group, trust_proxies,
 };
 
 /// What `SetHandler` and `AddHandler` may call us; the second by `AddType`.
@@ -53,6 +57,7 @@ impl Visit {
         };
         let environ_of = |facts: &wsgi::RequestFacts<'_>| wsgi::environ(facts, self.policy, &mut environ).url_scheme;
         let scheme = facts::with_facts(request, &resolved, root, environ_of);
+        let scheme = trusted(&self.dir, &mut environ, scheme);
         (environ, scheme)
     }
 }
@@ -116,6 +121,17 @@ fn visit(request: &Request<'_>, mapped: Mapped, dir: DirConfig, body: Body) -> V
     }
 }
 
+/// `WSGITrustedProxyHeaders` and `WSGITrustedProxies`.
+fn trusted(dir: &DirConfig, environ: &mut Pairs, scheme: UrlScheme) -> UrlScheme {
+    let Some(headers) = &dir.trusted_proxy_headers else { return scheme };
+    let holds = dir.trusted_proxies.as_ref().map(|networks| {
+        let networks = Arc::clone(networks);
+        move |address| networks.iter().any(|network| network.contains(address))
+    });
+    let proxies = holds.as_ref().map(|holds| holds as &dyn Fn(IpAddr) -> bool);
+    trust_proxies(environ, scheme, &TrustedProxies { headers, proxies })
+}
+
 fn not_listed(process_group: &[u8]) -> String {
     let shown = match process_group {
         b"" => "%{GLOBAL}, httpd's own processes".to_owned(),
@@ -138,4 +154,14 @@ fn head_mapping(dir: &DirConfig) -> MapHead {
 #[expect(clippy::cast_precision_loss, reason = "microseconds since 1970 stay below 2^53 until the year 2255")]
 fn seconds(microseconds: i64) -> f64 {
     microseconds as f64 / 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn configuration_and_rules_know_the_same_headers() {
+        for name in crate::config::PROXY_HEADERS {
+            assert!(crate::wsgi::knows_proxy_header(name), "{name}");
+        }
+    }
 }

@@ -21,6 +21,7 @@ mod response;
 mod script_name;
 #[cfg(test)]
 mod testing;
+mod trusted_proxies;
 
 pub use admission::{Admission, Body, FileKind, HandlerKind, Refusal, admit};
 pub use alias::{prefix_match, target};
@@ -36,3 +37,4 @@ pub use pairs::Pairs;
 pub use quote::Quoted;
 pub use response::{Failed, Response, SendError, StartError};
 pub use script_name::group_script_name;
+pub use trusted_proxies::{TrustedProxies, knows_proxy_header, trust_proxies};

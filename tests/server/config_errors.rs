@@ -78,7 +78,6 @@ wsgi_test!(what_comes_with_a_later_version_is_refused_by_name, embedded, |site| 
         &site,
         &[
             ("<Directory /x>\nWSGIAuthUserScript /y\n</Directory>", &["WSGIAuthUserScript"]),
-            ("WSGITrustedProxies 10.0.0.1", &["WSGITrustedProxies"]),
             ("WSGIDispatchScript /x", &["WSGIDispatchScript"]),
             ("WSGIPassApacheRequest On", &["WSGIPassApacheRequest"]),
             ("WSGIReloadMechanism Interpreter", &["WSGIReloadMechanism"]),
@@ -95,6 +94,7 @@ wsgi_test!(what_has_no_effect_loads, embedded, |site| {
             ("WSGISocketPrefix run/wsgi\nWSGISocketRotation Off\nWSGIAcceptMutex default", &[]),
             ("WSGIPassApacheRequest Off\nWSGIServerMetrics Off\nWSGIPerInterpreterGIL Off", &[]),
             ("<Directory /x>\nWSGIGroupAuthoritative On\n</Directory>", &[]),
+            ("WSGITrustedProxyHeaders Forwarded X-Real-IP", &["Forwarded", "changes nothing"]),
             ("WSGIErrorOverride On\nWSGIIgnoreActivity On\nWSGIVerboseDebugging On", &[]),
             ("<Directory /x>\nWSGIRestrictProcess %{GLOBAL}\n</Directory>", &[]),
         ],

@@ -41,3 +41,5 @@ mod python_setup;
 mod response;
 // Scripts as modules.
 mod scripts;
+// Headers of a proxy in front.
+mod trusted_proxies;
