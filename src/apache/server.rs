@@ -51,6 +51,16 @@ impl<'s> Server<'s> {
         })
     }
 
+    /// Our records of the main server (this one) and of the virtual hosts that have their own: to a host without a line of ours httpd
+    /// gives the main server's, which would be met again for each of them.
+    pub(crate) fn records<S: Send + Sync + 'static>(self) -> impl Iterator<Item = (Server<'s>, &'s S)> {
+        let main = self.config::<S>();
+        self.and_hosts().filter_map(move |host| {
+            let record = host.config::<S>()?;
+            (!host.is_virtual() || !main.is_some_and(|main| std::ptr::eq(main, record))).then_some((host, record))
+        })
+    }
+
     /// `ServerName`; `None` where none was given.
     pub(crate) fn hostname(&self) -> Option<&'s [u8]> {
         // SAFETY: field invariant: a live server; a plain field read.

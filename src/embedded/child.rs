@@ -28,7 +28,7 @@ pub(super) struct Child {
 
 /// A child begins (`child_init`): on its main thread, before it serves.
 pub(crate) fn start(pool: Pool<'_>, main_server: &Server<'_>) {
-    let records = || main_server.and_hosts().filter_map(|host| host.config::<ServerConfig>());
+    let records = || main_server.records::<ServerConfig>().map(|(_, record)| record);
     let settings = records().next().map(|main| main.process.clone()).unwrap_or_default();
     let imports: Vec<ImportScript> = config::imports_of(b"", records()).into_iter().cloned().collect();
     let child = CHILD.get_or_init(|| Child { settings, applications: OnceLock::new(), starting: Mutex::new(()) });

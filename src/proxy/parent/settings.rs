@@ -29,12 +29,11 @@ pub(super) struct Wanted<'s> {
 /// # Errors
 /// A sentence for the administrator: names that can't be resolved.
 pub(super) fn wanted<'s>(main: Server<'s>, httpd: Httpd) -> Result<Vec<Wanted<'s>>, String> {
-    let records = || main.and_hosts().filter_map(|host| host.config::<ServerConfig>());
+    let records = || main.records::<ServerConfig>().map(|(_, record)| record);
     let process = records().next().map(|main| main.process.clone()).unwrap_or_default();
     let mut found = Vec::new();
-    for host in main.and_hosts() {
-        let daemons = host.config::<ServerConfig>().map(|config| config.daemons.as_slice()).unwrap_or_default();
-        for group in daemons {
+    for (host, config) in main.records::<ServerConfig>() {
+        for group in &config.daemons {
             let imports = imports(group, records());
             let wanted = one(group, host, httpd, &process, imports)
                 .map_err(|cause| format!("the WSGIDaemonProcess group {} {cause}", Quoted(&group.name)))?;
