@@ -5,6 +5,7 @@
 
 #include "http_config.h"
 #include "http_protocol.h"
+#include "scoreboard.h"
 #include "unixd.h"
 #include "util_filter.h"
 
@@ -116,6 +117,26 @@ static const wsgi_shim_fact facts[] = {
     FIELD(apr_uri_t, hostname),
     FIELD(apr_uri_t, port_str),
     FIELD(apr_uri_t, port),
+    SIZE(global_score),
+    FIELD(global_score, server_limit),
+    FIELD(global_score, thread_limit),
+    FIELD(global_score, running_generation),
+    FIELD(global_score, restart_time),
+    SIZE(process_score),
+    FIELD(process_score, pid),
+    FIELD(process_score, generation),
+    FIELD(process_score, quiescing),
+    SIZE(worker_score),
+    FIELD(worker_score, generation),
+    FIELD(worker_score, status),
+    FIELD(worker_score, access_count),
+    FIELD(worker_score, bytes_served),
+    FIELD(worker_score, start_time),
+    FIELD(worker_score, stop_time),
+    FIELD(worker_score, last_used),
+    FIELD(worker_score, request),
+    FIELD(worker_score, vhost),
+    FIELD(worker_score, client64),
     SIZE(ap_regex_t),
     SIZE(ap_regmatch_t),
 };

@@ -7,6 +7,7 @@
 #include "http_request.h"
 #include "ap_mpm.h"
 #include "mpm_common.h"
+#include "scoreboard.h"
 #include "unixd.h"
 #include "apr_portable.h"
 #include "apr_thread_proc.h"

@@ -16,6 +16,7 @@ pub(crate) mod process;
 mod record;
 mod regex;
 mod request;
+pub(crate) mod scoreboard;
 pub(crate) mod server;
 mod table;
 
@@ -23,7 +24,7 @@ pub(crate) use boundary::{Answer, Started};
 pub(crate) use command::{Command, Commands, END, Overrides, Row, raw};
 pub(crate) use config_record::{DirRecord, ServerRecord};
 pub(crate) use hook::{Names, Place};
-pub(crate) use log::{Level, log_main, log_startup};
+pub(crate) use log::{Level, log_main, log_startup, shows_main};
 pub(crate) use pool::Pool;
 pub(crate) use record::{Module, Record};
 pub(crate) use regex::Regex;

@@ -58,6 +58,10 @@ impl Host for Live<'_, '_> {
         self.request.cut_off();
     }
 
+    fn logs(&self, level: Level) -> bool {
+        self.request.logs(log_level(level))
+    }
+
     fn log(&mut self, level: Level, line: &[u8]) {
         self.request.log(log_level(level), format_args!("{}", String::from_utf8_lossy(line)));
     }

@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use pyo3_ffi as ffi;
 
+use super::figures;
 use super::interpreter::Interpreter;
 use super::object::Object;
 
@@ -75,7 +76,7 @@ impl<'py> Py<'py> {
         impl Drop for Reattach {
             fn drop(&mut self) {
                 // SAFETY: this thread's own state, given up by `PyEval_SaveThread` just before.
-                unsafe { ffi::PyEval_RestoreThread(self.0) };
+                figures::waiting(|| unsafe { ffi::PyEval_RestoreThread(self.0) });
             }
         }
         // SAFETY: attached by `self`.
@@ -98,7 +99,7 @@ pub(super) fn enter<R>(interpreter: &Arc<Interpreter>, work: impl for<'py> FnOnc
     let inside = GATE.pass()?;
     let state = state_for(interpreter);
     // SAFETY: this thread's own state of a live interpreter, not attached now.
-    unsafe { ffi::PyEval_RestoreThread(state.0.as_ptr()) };
+    figures::waiting(|| unsafe { ffi::PyEval_RestoreThread(state.0.as_ptr()) });
     let leave = Leave(interpreter);
     // SAFETY: attached until `leave` drops.
     let result = work(unsafe { Py::assume() });

@@ -29,4 +29,4 @@ pub use request::{Body, Request};
 pub use worker::{End, FromWorker, data_header, encode_head};
 
 /// The version of the frames; a peer of another version is refused at its HELLO. Raised with every change of the frames.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;

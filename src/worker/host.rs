@@ -29,6 +29,8 @@ pub(super) struct Frames {
     headed: bool,
     body: Input,
     ignore_activity: bool,
+    /// The least serious level that the request's log shows.
+    log_level: u8,
 }
 
 /// How far the body is read.
@@ -42,12 +44,21 @@ enum Input {
 }
 
 impl Frames {
-    pub(super) fn new(process: &'static Process, connection: Taken, body: Body, ignore_activity: bool) -> Frames {
-        let body = match body {
+    pub(super) fn new(process: &'static Process, connection: Taken, request: &wire::Request<'_>) -> Frames {
+        let (ignore_activity, log_level) = (request.ignore_activity, request.log_level);
+        let body = match request.body {
             Body::None => Input::Ended,
             Body::Length(_) | Body::Chunked => Input::Open { asked: false },
         };
-        Frames { process, connection: Some(connection), waiting: Vec::new(), headed: false, body, ignore_activity }
+        Frames {
+            process,
+            connection: Some(connection),
+            waiting: Vec::new(),
+            headed: false,
+            body,
+            ignore_activity,
+            log_level,
+        }
     }
 
     /// An error page with this status is due, where nothing was sent; nothing is left to do otherwise.
@@ -255,6 +266,11 @@ impl Host for Frames {
 
     fn abort(&mut self) {
         let _ = self.finish(End::Aborted);
+    }
+
+    fn logs(&self, level: Level) -> bool {
+        // Notices and worse are always shown.
+        level <= Level::Notice || log::number(level) <= self.log_level
     }
 
     fn log(&mut self, level: Level, line: &[u8]) {

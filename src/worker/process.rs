@@ -2,9 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{self, Sender, SyncSender};
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
+
+use nix::sys::signal::Signal;
 
 use super::connection::Connections;
 use super::log;
@@ -30,6 +32,8 @@ pub(super) struct Process {
     /// Wakes the accepting thread.
     pub(super) door: Wake,
     pub(super) watch: OnceLock<Sender<watch::Order>>,
+    /// Signals for the applications, on their way to the thread that tells them.
+    signals: OnceLock<SyncSender<Signal>>,
     events: Mutex<Vec<Event>>,
     stopping: AtomicBool,
     /// Connections that a thread has taken without having begun a request.
@@ -39,6 +43,9 @@ pub(super) struct Process {
     /// Scripts that were served, by application group.
     served: Mutex<HashMap<Vec<u8>, HashSet<Vec<u8>>>>,
 }
+
+/// How many signals wait for an application that is slow with one.
+const WAITING_SIGNALS: usize = 64;
 
 /// How long a request whose script has changed waits for the door to close: moments, in general.
 const CLOSING: Duration = Duration::from_secs(1);
@@ -57,6 +64,7 @@ impl Process {
             control: Wake::new()?,
             door: Wake::new()?,
             watch: OnceLock::new(),
+            signals: OnceLock::new(),
             events: Mutex::default(),
             stopping: AtomicBool::new(false),
             opening: AtomicUsize::new(0),
@@ -68,6 +76,25 @@ impl Process {
             applications,
             channel,
         })
+    }
+
+    /// Hands a signal on to the applications, on a thread of its own: they may take their time. Those that come in the meantime wait, as
+    /// far as there is room.
+    pub(super) fn pass_on(&'static self, signal: Signal) {
+        let sender = self.signals.get_or_init(|| {
+            let (sender, signals) = mpsc::sync_channel(WAITING_SIGNALS);
+            let tell = move || {
+                signals
+                    .iter()
+                    .for_each(|signal: Signal| self.applications.publish_signal(signal.as_str(), signal as i32))
+            };
+            if let Err(cause) = std::thread::Builder::new().name("wsgi:signal".to_owned()).spawn(tell) {
+                let text = format!("WSGI0541: no thread can be started for the signals of applications: {cause}");
+                log::line(Level::Error, text.as_bytes());
+            }
+            sender
+        });
+        let _ = sender.try_send(signal);
     }
 
     /// Tells the control thread what happened.

@@ -56,7 +56,7 @@ impl Server {
         let requests = &self.process.requests;
         let serial = requests.begin(self.slot, request.application_group);
         connection.begin();
-        let mut host = Frames::new(self.process, connection, request.body, request.ignore_activity);
+        let mut host = Frames::new(self.process, connection, request);
         if self.process.is_stopping() {
             host.refuse();
             requests.undo(self.slot);

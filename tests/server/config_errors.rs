@@ -94,6 +94,7 @@ wsgi_test!(what_has_no_effect_loads, embedded, |site| {
             ("WSGISocketPrefix run/wsgi\nWSGISocketRotation Off\nWSGIAcceptMutex default", &[]),
             ("WSGIPassApacheRequest Off\nWSGIServerMetrics Off\nWSGIPerInterpreterGIL Off", &[]),
             ("<Directory /x>\nWSGIGroupAuthoritative On\n</Directory>", &[]),
+            ("WSGITelemetryService unix:/run/t\nWSGISlowRequests 1\nWSGITelemetryOptions All", &["sends no telemetry"]),
             ("WSGITrustedProxyHeaders Forwarded X-Real-IP", &["Forwarded", "changes nothing"]),
             ("WSGIErrorOverride On\nWSGIIgnoreActivity On\nWSGIVerboseDebugging On", &[]),
             ("<Directory /x>\nWSGIRestrictProcess %{GLOBAL}\n</Directory>", &[]),

@@ -35,6 +35,8 @@ mod interpreters;
 mod lifecycle;
 // From URL to script.
 mod mapping;
+// The Python modules mod_wsgi and apache.
+mod python_api;
 // Which Python, set up how.
 mod python_setup;
 // Responses, good and broken.

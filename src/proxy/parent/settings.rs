@@ -11,7 +11,7 @@ use crate::front::{VERSION, seen_from};
 use crate::proxy::group::Home;
 use crate::proxy::owner::Owner;
 use crate::wire;
-use crate::wire::control::{GroupSettings, PythonSettings};
+use crate::wire::control::{Apache, GroupSettings, PythonSettings};
 use crate::wsgi::Quoted;
 
 /// A group as configured, before it has sockets.
@@ -117,6 +117,13 @@ fn python(process: &ProcessConfig, home: Option<&Vec<u8>>) -> PythonSettings {
         restrict_signal: process.restrict_signal,
         case_sensitivity: process.case_sensitivity,
         module_version: VERSION,
-        apache_version: [major, minor, patch],
+        apache: Apache {
+            version: [major, minor, patch],
+            description: server::description(),
+            build_date: server::built().to_vec(),
+            mpm_name: server::mpm_name().to_vec(),
+            processes: server::max_daemons().unwrap_or(1).max(1),
+            threads: server::max_threads().unwrap_or(1).max(1),
+        },
     }
 }
