@@ -53,7 +53,7 @@ pub(crate) fn start(app: &str) -> Start {
             restrict_signal: true,
             case_sensitivity: true,
             module_version: [6, 1, 1],
-            apache_version: [2, 4, 52],
+            apache: Apache { version: [2, 4, 52], ..Apache::default() },
             ..PythonSettings::default()
         },
         identity: Identity::default(),
