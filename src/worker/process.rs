@@ -82,11 +82,11 @@ impl Process {
     /// far as there is room.
     pub(super) fn pass_on(&'static self, signal: Signal) {
         let sender = self.signals.get_or_init(|| {
-            let (sender, signals) = mpsc::sync_channel(WAITING_SIGNALS);
+            let (sender, signals) = mpsc::sync_channel::<Signal>(WAITING_SIGNALS);
             let tell = move || {
-                signals
-                    .iter()
-                    .for_each(|signal: Signal| self.applications.publish_signal(signal.as_str(), signal as i32))
+                for signal in signals {
+                    self.applications.publish_signal(Signal::as_str(signal), signal as i32);
+                }
             };
             if let Err(cause) = std::thread::Builder::new().name("wsgi:signal".to_owned()).spawn(tell) {
                 let text = format!("WSGI0541: no thread can be started for the signals of applications: {cause}");

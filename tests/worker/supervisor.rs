@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use mod_wsgi::config::DaemonOptions;
 use mod_wsgi::os::channel::Channel;
-use mod_wsgi::wire::control::{FromWorker, GroupSettings, Identity, PythonSettings, Reason, ToWorker};
+use mod_wsgi::wire::control::{Apache, FromWorker, GroupSettings, Identity, PythonSettings, Reason, ToWorker};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
