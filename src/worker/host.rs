@@ -34,6 +34,8 @@ pub(super) struct Frames<'q> {
     ahead: Vec<u8>,
     taken: usize,
     ignore_activity: bool,
+    /// The least serious level that the request's log shows.
+    log_level: u8,
 }
 
 /// How far the body is read.
@@ -49,13 +51,8 @@ enum Input<'q> {
 }
 
 impl<'q> Frames<'q> {
-    pub(super) fn new(
-        process: &'static Process,
-        connection: Taken,
-        body: Body<'q>,
-        ignore_activity: bool,
-    ) -> Frames<'q> {
-        let body = match body {
+    pub(super) fn new(process: &'static Process, connection: Taken, request: &wire::Request<'q>) -> Frames<'q> {
+        let body = match request.body {
             Body::None => Input::Ended,
             Body::Whole(bytes) => Input::Here(bytes),
             Body::Length(_) | Body::Chunked => Input::Open { asked: false },
@@ -68,7 +65,8 @@ impl<'q> Frames<'q> {
             body,
             ahead: Vec::new(),
             taken: 0,
-            ignore_activity,
+            ignore_activity: request.ignore_activity,
+            log_level: request.log_level,
         }
     }
 
@@ -302,6 +300,11 @@ impl Host for Frames<'_> {
 
     fn abort(&mut self) {
         let _ = self.finish(End::Aborted);
+    }
+
+    fn logs(&self, level: Level) -> bool {
+        // Notices and worse are always shown.
+        level <= Level::Notice || log::number(level) <= self.log_level
     }
 
     fn log(&mut self, level: Level, line: &[u8]) {

@@ -11,6 +11,7 @@ use super::process::Process;
 use super::requests::Slot;
 use crate::application::{Job, Outcome, Watch};
 use crate::python::{give_way, is_lingering, linger};
+use crate::supervise::worker::Event;
 use crate::wire::Request;
 use crate::wire::control::FromWorker;
 use crate::wsgi::{Level, Pairs, UrlScheme};
@@ -78,7 +79,7 @@ impl Server {
         let requests = &self.process.requests;
         let serial = requests.begin(self.slot, request.application_group);
         connection.begin();
-        let mut host = Frames::new(self.process, connection, request.body, request.ignore_activity);
+        let mut host = Frames::new(self.process, connection, request);
         if self.process.is_stopping() {
             host.refuse();
             requests.undo(self.slot);
@@ -136,6 +137,7 @@ impl Server {
             let text = format!("the WSGI script {} has changed", String::from_utf8_lossy(request.script));
             log::line(Level::Info, text.as_bytes());
             let (script, application_group) = (request.script.to_vec(), request.application_group.to_vec());
+            self.process.tell(Event::ScriptChanged);
             self.process.say(&FromWorker::Changed { script, application_group });
         }
     }

@@ -38,9 +38,13 @@ mod interpreters;
 mod lifecycle;
 // From URL to script.
 mod mapping;
+// The Python modules mod_wsgi and apache.
+mod python_api;
 // Which Python, set up how.
 mod python_setup;
 // Responses, good and broken.
 mod response;
 // Scripts as modules.
 mod scripts;
+// Headers of a proxy in front.
+mod trusted_proxies;

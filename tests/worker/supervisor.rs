@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use mod_wsgi::config::DaemonOptions;
 use mod_wsgi::os::channel::Channel;
-use mod_wsgi::wire::control::{FromWorker, GroupSettings, Identity, LogSettings, PythonSettings, Reason, ToWorker};
+use mod_wsgi::wire::control::{
+    Apache, FromWorker, GroupSettings, Identity, LogSettings, PythonSettings, Reason, ToWorker,
+};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -53,7 +55,7 @@ pub(crate) fn start(app: &str) -> Start {
             restrict_signal: true,
             case_sensitivity: true,
             module_version: [6, 1, 1],
-            apache_version: [2, 4, 52],
+            apache: Apache { version: [2, 4, 52], ..Apache::default() },
             ..PythonSettings::default()
         },
         identity: Identity::default(),

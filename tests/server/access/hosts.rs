@@ -87,8 +87,9 @@ wsgi_test!(static_files_are_guarded_too_and_an_inner_script_replaces_an_outer_on
 
 wsgi_test!(an_access_script_sees_the_request_but_no_secrets, both_interpreters, |site| {
     let site = asked(site).conf(EVERYWHERE).conf("SetEnv SECRET x\nServerAdmin me@example.com");
-    let server = site.start();
+    let server = site.conf("WSGITrustedProxyHeaders X-Real-IP").start();
     let request = Request::post("//a//b/?environ", "body").header("X-Ask", "1").header("X_Ask", "2");
+    let request = request.header("X-Real-IP", "192.0.2.7");
     let request = request.header("Authorization", "Bearer x").header("Proxy-Authorization", "Bearer y");
     assert_eq!(server.ask(&request.header("Proxy", "http://evil").header("Content-Type", "text/x")).status, 200);
     let kept = kept(&server, "environ");
@@ -104,6 +105,7 @@ wsgi_test!(an_access_script_sees_the_request_but_no_secrets, both_interpreters, 
             "HTTP_CONNECTION",
             "HTTP_HOST",
             "HTTP_X_ASK",
+            "HTTP_X_REAL_IP",
             "PATH_INFO",
             "QUERY_STRING",
             "REMOTE_ADDR",
@@ -128,6 +130,7 @@ wsgi_test!(an_access_script_sees_the_request_but_no_secrets, both_interpreters, 
         ]
     );
     assert_eq!(environ["HTTP_X_ASK"], "1");
+    assert_eq!(environ["REMOTE_ADDR"], "127.0.0.1", "who is asked about the peer is told of the peer, proxy or not");
     assert_eq!((&environ["REQUEST_METHOD"], &environ["REQUEST_URI"]), (&json!("POST"), &json!("//a//b/?environ")));
     assert_eq!((&environ["mod_wsgi.process_group"], &environ["mod_wsgi.application_group"]), (&json!(""), &json!("")));
     assert_eq!(environ["mod_wsgi.version"], json!([6, 1, 1]));
