@@ -36,18 +36,22 @@ impl<'s> Server<'s> {
     /// # Errors
     /// A NUL inside, which no line of a file holds.
     pub(crate) fn error_log_format(&self, temp: Pool<'_>) -> Result<Option<Vec<u8>>, InnerNul> {
-        // SAFETY: httpd's own, set before post_config hooks run and kept with the configuration.
-        let main = unsafe { Lines::of(raw::ap_conftree) };
-        // SAFETY: field invariant: a live server; plain field reads.
-        let (file, line) = unsafe { ((*self.as_raw()).defn_name, (*self.as_raw()).defn_line_number) };
+        // SAFETY: httpd's own, written by the parent's only thread before post_config hooks run.
+        let tree: *const raw::ap_directive_t = unsafe { raw::ap_conftree };
+        // SAFETY: NULL or the tree's first node, kept with the configuration.
+        let main = unsafe { Lines::of(tree) };
+        // SAFETY: field invariant: a live server; a plain field read.
+        let file = unsafe { (*self.as_raw()).defn_name };
+        // SAFETY: as above.
+        let line = unsafe { (*self.as_raw()).defn_line_number };
         let is_own = |node: &raw::ap_directive_t| {
             node.filename == file && u32::try_from(node.line_num) == Ok(line) && named(node, b"<VirtualHost")
         };
         let own = main.filter(|node| self.is_virtual() && is_own(node)).last();
         // SAFETY: the children of a live node live as long.
         let own = own.and_then(|host| format_among(unsafe { Lines::of(host.first_child) }));
-        // SAFETY: as above.
-        let found = own.or_else(|| format_among(unsafe { Lines::of(raw::ap_conftree) }));
+        // SAFETY: as for `main`.
+        let found = own.or_else(|| format_among(unsafe { Lines::of(tree) }));
         found.map(|format| first_word(temp, format)).transpose()
     }
 }

@@ -1,7 +1,7 @@
 //! What a worker writes to its standard output and error, as lines.
 //!
-//! The worker's descriptors 1 and 2 are the pipe's writing end. The supervisor reads, parts into lines, and writes records (`os::record`). A line that
-//! begins with the byte 1 and a digit has that level, as httpd counts (`2` critical .. `8` trace1); any other is an error. Nothing
+//! The worker's descriptors 1 and 2 are the pipe's writing end. The supervisor reads, parts into lines, and writes records (`record`). A line
+//! that begins with the byte 1 and a digit has that level, as httpd counts (`2` critical .. `8` trace1); any other is an error. Nothing
 //! here waits: a worker that writes faster than the log takes is held up by its own pipe.
 
 use std::fs::File;

@@ -1,4 +1,5 @@
-//! Linux, as far as processes of ours need it: channels with descriptors, starting and watching processes, signals, waiting, log pipes and log records.
+//! Linux, as far as processes of ours need it: channels with descriptors, starting and watching processes, signals, waiting, log pipes
+//! and records.
 //!
 //! Used by httpd's parent and children (`proxy`), the supervisor and the workers. Nothing here knows what a message means: bytes,
 //! descriptors and process ids go in and out. Every descriptor made here is close-on-exec and owned by a value that closes it.
