@@ -196,3 +196,22 @@ wsgi_test!(access_scripts_run_where_applications_may_not, groups, |site| {
     assert_eq!(server.get("/").status, 200);
     assert_eq!(server.get("/?false").status, 403);
 });
+
+const INCLUDES: &str = "import mod_wsgi\n\ndef application(environ, start_response):\n    mod_wsgi.request_data()\n    \
+                        start_response('200 OK', [('Content-Type', 'text/html')])\n    \
+                        yield b'<!--#include virtual=\"/page.txt\" -->'\n";
+const ASKED: &str = "import mod_wsgi\n\ndef allow_access(environ, host):\n    try:\n        mod_wsgi.request_data()\n    \
+                     except RuntimeError:\n        return True\n    return False\n";
+
+wsgi_test!(a_script_that_is_asked_about_a_sub_request_has_no_request_data, embedded, |site| {
+    let site = site.load(&["include"]).file("htdocs/page.txt", "included").file("apps/s/app.wsgi", INCLUDES);
+    let site = site.file("apps/asked.py", ASKED).conf("WSGIScriptAlias /app ${APPS}/s/app.wsgi");
+    let site = site.conf("<Location /page.txt>\n  WSGIAccessScript ${APPS}/asked.py\n</Location>");
+    let site = site.conf("<Location /app>\n  Options +Includes\n  SetOutputFilter INCLUDES\n</Location>");
+    // The script that is asked has the main interpreter: the application's own, and another one.
+    let site = site.conf("<Location /app/main>\n  WSGIApplicationGroup %{GLOBAL}\n</Location>");
+    let server = site.conf("<Location /app/other>\n  WSGIApplicationGroup other\n</Location>").start();
+    for target in ["/app/main", "/app/other"] {
+        assert_eq!(server.get(target).ok(), "included", "{target}");
+    }
+});
