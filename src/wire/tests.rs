@@ -266,7 +266,7 @@ fn the_bytes_are_those_of_the_page() {
     let mut whole = Vec::new();
     request(Body::Whole(b"a=b"), [(&b"k"[..], None)]).encode(&mut whole).unwrap();
     assert_eq!(whole[8 + 24..][..12], *b"\x03\x03\0\0\0\0\0\0\0a=b");
-    assert_eq!(whole[8 + 33 + 3..], *texts);
+    assert_eq!((whole[8 + 33 + 3], &whole[8 + 34 + 3..]), (6, texts));
 }
 
 #[test]
