@@ -6,6 +6,7 @@
 #include "http_config.h"
 #include "http_protocol.h"
 #include "mod_auth.h"
+#include "scoreboard.h"
 #include "unixd.h"
 #include "util_filter.h"
 
@@ -133,6 +134,26 @@ static const wsgi_shim_fact facts[] = {
     SIZE(authz_provider),
     FIELD(authz_provider, check_authorization),
     FIELD(authz_provider, parse_require_line),
+    SIZE(global_score),
+    FIELD(global_score, server_limit),
+    FIELD(global_score, thread_limit),
+    FIELD(global_score, running_generation),
+    FIELD(global_score, restart_time),
+    SIZE(process_score),
+    FIELD(process_score, pid),
+    FIELD(process_score, generation),
+    FIELD(process_score, quiescing),
+    SIZE(worker_score),
+    FIELD(worker_score, generation),
+    FIELD(worker_score, status),
+    FIELD(worker_score, access_count),
+    FIELD(worker_score, bytes_served),
+    FIELD(worker_score, start_time),
+    FIELD(worker_score, stop_time),
+    FIELD(worker_score, last_used),
+    FIELD(worker_score, request),
+    FIELD(worker_score, vhost),
+    FIELD(worker_score, client64),
     SIZE(ap_regex_t),
     SIZE(ap_regmatch_t),
 };

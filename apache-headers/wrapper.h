@@ -10,6 +10,7 @@
 #include "ap_mpm.h"
 #include "mod_auth.h"
 #include "mpm_common.h"
+#include "scoreboard.h"
 #include "unixd.h"
 #include "apr_portable.h"
 #include "apr_thread_proc.h"

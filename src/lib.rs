@@ -6,6 +6,7 @@
 //! |---|---|---|
 //! | [`config`] | directive table, what was typed, merge rules | no |
 //! | [`wsgi`] | environ rules, status and header checks, path splitting | no |
+//! | [`metrics`] | figures about requests, of an interval and of a process | no |
 //! | [`wire`] | frames of requests, messages about processes | no |
 //! | [`board`] | counts of requests in flight, in memory that children share | no |
 //! | [`supervise`] | lives of workers and groups as state machines | no |
@@ -26,6 +27,7 @@
 
 pub mod board;
 pub mod config;
+pub mod metrics;
 pub mod os;
 pub mod supervise;
 pub mod supervisor;

@@ -14,23 +14,23 @@ const ROOMS: &[(&str, &[&str], Unsafe)] = &[
     // Pure: no httpd, no Python, no system.
     ("config", &[], Unsafe::Never),
     ("wsgi", &[], Unsafe::Never),
+    ("metrics", &[], Unsafe::Never),
     ("wire", &["config"], Unsafe::Never),
     ("board", &[], Unsafe::Never),
     ("supervise", &["wire", "board", "config"], Unsafe::Never),
     // Wrappers of C.
     ("bindings", &[], Unsafe::Here),
     ("apache", &["bindings", "config", "wsgi"], Unsafe::Here),
-    ("python", &["config", "wsgi"], Unsafe::Here),
+    ("python", &["config", "wsgi", "metrics"], Unsafe::Here),
     ("os", &[], Unsafe::Here),
     // Work.
-    ("application", &["python", "wsgi", "config"], Unsafe::Never),
+    ("application", &["python", "wsgi", "metrics", "config"], Unsafe::Never),
     ("front", &["apache", "wsgi", "config"], Unsafe::Never),
-    ("embedded", &["front", "apache", "application", "python", "wsgi", "config"], Unsafe::Never),
+    ("embedded", &["front", "apache", "application", "python", "wsgi", "metrics", "config"], Unsafe::Never),
     ("proxy", &["front", "apache", "os", "wire", "board", "wsgi", "config"], Unsafe::Never),
     ("worker", &["application", "python", "os", "supervise", "wire", "board", "wsgi", "config"], Unsafe::Never),
     ("supervisor", &["os", "supervise", "wire", "board", "config"], Unsafe::Never),
     ("access", &["embedded", "front", "apache", "application", "wsgi", "config"], Unsafe::Never),
-    ("metrics", &["python", "board", "config"], Unsafe::Never),
     ("express", &["os", "config"], Unsafe::Never),
     // What calls us.
     ("hooks", &[EVERYTHING], Unsafe::Never),

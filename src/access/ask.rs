@@ -92,6 +92,10 @@ impl Host for Asked<'_, '_> {
         self.request.ssl_variable(name).map(<[u8]>::to_vec)
     }
 
+    fn logs(&self, level: Level) -> bool {
+        self.request.logs(log_level(level))
+    }
+
     fn log(&mut self, level: Level, line: &[u8]) {
         self.request.log(log_level(level), format_args!("{}", String::from_utf8_lossy(line)));
     }

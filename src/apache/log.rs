@@ -78,6 +78,27 @@ fn main() -> Target {
     if server.is_null() { Target::Startup } else { Target::Server(server) }
 }
 
+/// Whether `log_main` would write a record of this level.
+pub(crate) fn shows_main(level: Level) -> bool {
+    main().shows(level)
+}
+
+/// Whether the log of a request's server shows records of this level.
+///
+/// # Safety
+/// * `request` is alive.
+pub(super) unsafe fn shows_request(request: *const raw::request_rec, level: Level) -> bool {
+    Target::Request(request).shows(level)
+}
+
+/// The least serious level that the log of a request's server shows.
+///
+/// # Safety
+/// * `request` is alive.
+pub(super) unsafe fn request_level(request: *const raw::request_rec) -> c_int {
+    httpd::configured_level(Target::Request(request))
+}
+
 /// The level from which on our records are shown in this server's log.
 pub(super) fn server_level(server: Server<'_>) -> c_int {
     httpd::configured_level(Target::Server(server.as_raw()))

@@ -18,6 +18,7 @@ mod provider;
 mod record;
 mod regex;
 mod request;
+pub(crate) mod scoreboard;
 pub(crate) mod server;
 mod table;
 
@@ -26,7 +27,7 @@ pub(crate) use command::{Command, Commands, END, Overrides, Row, raw};
 pub(crate) use config_record::{DirRecord, ServerRecord};
 pub(crate) use error_log::program_name;
 pub(crate) use hook::{Names, Place};
-pub(crate) use log::{Level, log_main, log_startup};
+pub(crate) use log::{Level, log_main, log_startup, shows_main};
 pub(crate) use pool::Pool;
 pub(crate) use provider::{Membership, Password, RealmHash, authn_provider, authz_provider};
 pub(crate) use record::{Module, Record};

@@ -50,6 +50,16 @@ impl<'s> Server<'s> {
         })
     }
 
+    /// Our records of the main server (this one) and of the virtual hosts that have their own: to a host without a line of ours httpd
+    /// gives the main server's, which would be met again for each of them.
+    pub(crate) fn records<S: Send + Sync + 'static>(self) -> impl Iterator<Item = (Server<'s>, &'s S)> {
+        let main = self.config::<S>();
+        self.and_hosts().filter_map(move |host| {
+            let record = host.config::<S>()?;
+            (!host.is_virtual() || !main.is_some_and(|main| std::ptr::eq(main, record))).then_some((host, record))
+        })
+    }
+
     /// `ServerName`; `None` where none was given.
     pub(crate) fn hostname(&self) -> Option<&'s [u8]> {
         // SAFETY: field invariant: a live server; a plain field read.
@@ -148,6 +158,30 @@ pub(crate) fn add_version_component(pconf: Pool<'_>, component: &CStr) {
 /// The version of httpd whose headers this module was built with.
 pub(crate) const BUILT_FOR: (u32, u32, u32) =
     (raw::AP_SERVER_MAJORVERSION_NUMBER, raw::AP_SERVER_MINORVERSION_NUMBER, raw::AP_SERVER_PATCHLEVEL_NUMBER);
+
+/// All that httpd says of itself, whatever `ServerTokens` allows.
+pub(crate) fn description() -> Vec<u8> {
+    // SAFETY: may be called at any time.
+    let description = unsafe { raw::ap_get_server_description() };
+    // SAFETY: httpd keeps it as long as the configuration; copied at once.
+    unsafe { bytes(description) }.unwrap_or_default().to_vec()
+}
+
+/// When httpd was built.
+pub(crate) fn built() -> &'static [u8] {
+    // SAFETY: may be called at any time.
+    let built = unsafe { raw::ap_get_server_built() };
+    // SAFETY: a constant of httpd's.
+    unsafe { bytes(built) }.unwrap_or_default()
+}
+
+/// The name of the MPM.
+pub(crate) fn mpm_name() -> &'static [u8] {
+    // SAFETY: may be called at any time.
+    let name = unsafe { raw::ap_show_mpm() };
+    // SAFETY: a constant of the MPM's, which stays loaded while it runs.
+    unsafe { bytes(name) }.unwrap_or_default()
+}
 
 /// Where httpd is in its life.
 pub(crate) fn main_state() -> MainState {

@@ -1,7 +1,5 @@
 //! `environ` as a dict (PEP 3333, "environ Variables": "must be a builtin Python dictionary").
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use super::{Constants, Job};
 use crate::python::{Errors, Exchange, Interpreter, Object, Py, Raised, version};
 use crate::wsgi::{Pairs, is_filesystem_key};
@@ -115,6 +113,7 @@ pub(super) fn build<'py>(
     interpreter: &Interpreter,
     template: &Object<'py>,
     job: &Job<'_>,
+    application_start: f64,
     input: &Object<'py>,
     errors: &Object<'py>,
 ) -> Result<Object<'py>, Raised<'py>> {
@@ -128,7 +127,6 @@ pub(super) fn build<'py>(
     set(b"mod_wsgi.request_start", &Object::float(py, job.request_start)?)?;
     set(b"mod_wsgi.queue_start", &Object::float(py, job.queue_start)?)?;
     set(b"mod_wsgi.daemon_start", &Object::float(py, job.daemon_start)?)?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
-    set(b"mod_wsgi.application_start", &Object::float(py, now)?)?;
+    set(b"mod_wsgi.application_start", &Object::float(py, application_start)?)?;
     Ok(dict)
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::environ::Bound;
 use super::script::Unusable;
 use super::{Applications, Group, environ, report};
-use crate::python::{Exchange, Interpreter, Lent, Object, Py, Raised, Serving};
+use crate::python::{Exchange, Interpreter, Lent, Object, Py, Raised, Serving, hide};
 use crate::wsgi::{Host, Level, Pairs};
 
 /// What a script is asked.
@@ -85,6 +85,7 @@ impl Applications {
         let lent = Lent::new(host, b"", b"");
         let entered = group.interpreter.enter(|py| {
             let _serving = Serving::new(Arc::clone(lent.exchange()));
+            let _hidden = hide();
             let answers = self.answers(py, &group, inquiry, questions, lent.exchange());
             group.interpreter.flush_thread(py);
             answers

@@ -6,6 +6,7 @@
 mod environ;
 mod gate;
 mod inquiry;
+mod measured;
 mod reply;
 mod report;
 mod script;
@@ -13,10 +14,13 @@ mod script;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::python::{Closed, Interpreter, Lent, Py, Running, Runtime, Serving, Settings, StartError, Stored, give_way};
+use crate::python::{
+    Closed, Exchange, Interpreter, Lent, Py, Running, Runtime, Serving, Settings, StartError, Stored, give_way,
+};
 use crate::wsgi::{Host, Level, Pairs, UrlScheme};
 
 pub(crate) use inquiry::{Inquiry, Question, Unanswered, Value, Wanted};
+use measured::Measured;
 use reply::Reply;
 use script::{Scripts, Unusable};
 
@@ -134,21 +138,42 @@ impl Applications {
             }
         };
         let lent = Lent::new(host, job.client_method, job.method);
+        let mut measured = Measured::begin(job);
         let reply = group.interpreter.enter(|py| {
             if let Some(watch) = job.watch {
                 (watch.attached)();
             }
             let _serving = Serving::new(Arc::clone(lent.exchange()));
-            group.run(py, job, lent.exchange())
+            group.run(py, job, lent.exchange(), &mut measured)
         });
-        match reply {
+        let outcome = match reply {
             Ok(Reply::Outcome(outcome)) => outcome,
             Ok(Reply::Whole(body)) => reply::send_whole(&lent, job, &body),
             Err(Closed) => {
                 let _ = lent.with(|host, _| host.log(Level::Info, Closed.to_string().as_bytes()));
                 Outcome::Status(503)
             }
+        };
+        measured.finish(outcome, lent.exchange());
+        outcome
+    }
+
+    /// The process is about to end: applications that have subscribed are told, later, on their home threads. Never waits.
+    pub(crate) fn announce_end(&self, reason: &'static str) {
+        for group in self.all() {
+            group.interpreter.announce_end(reason);
         }
+    }
+
+    /// A signal came that is the applications': those that have subscribed are told, on the calling thread.
+    pub(crate) fn publish_signal(&self, name: &'static str, number: i32) {
+        for group in self.all() {
+            let _ = group.interpreter.publish_signal(name, number);
+        }
+    }
+
+    fn all(&self) -> Vec<Arc<Group>> {
+        self.groups.read().unwrap_or_else(PoisonError::into_inner).values().map(Arc::clone).collect()
     }
 
     /// Loads a script on the home thread of its interpreter, as `WSGIImportScript` asks for; whether it is there now. Failures are logged.
@@ -209,7 +234,7 @@ impl Applications {
 }
 
 impl Group {
-    fn run(&self, py: Py<'_>, job: &Job<'_>, exchange: &Arc<crate::python::Exchange>) -> Reply {
+    fn run(&self, py: Py<'_>, job: &Job<'_>, exchange: &Arc<Exchange>, measured: &mut Measured) -> Reply {
         let _within = job.watch.map(|watch| watch.running.begin(py, watch.serial));
         let module = match self.scripts.for_request(py, &self.interpreter, job, exchange) {
             Ok(module) => module,
@@ -219,7 +244,7 @@ impl Group {
         if let Some(watch) = job.watch {
             (watch.loaded)();
         }
-        let reply = reply::reply(py, self, job, exchange, &module);
+        let reply = reply::reply(py, self, job, exchange, &module, measured);
         self.interpreter.flush_thread(py);
         reply
     }

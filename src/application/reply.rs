@@ -4,8 +4,9 @@ use std::fs::File;
 use std::sync::Arc;
 
 use super::environ::Bound;
+use super::measured::Measured;
 use super::{Group, Job, Outcome, environ, report};
-use crate::python::{Exchange, Lent, Object, Py, Raised, RequestEnded};
+use crate::python::{Exchange, Lent, Object, Py, Raised, RequestEnded, Shown, now};
 use crate::wsgi::{Failed, Level, Quoted, SendError};
 
 /// What is left to do when the interpreter is given up.
@@ -22,6 +23,7 @@ const COPIED: usize = 64 * 1024;
 /// What an application was doing when it failed, for the log.
 const CALLING: &str = "calling the WSGI application in";
 const ITERATING: &str = "iterating over what was returned by the WSGI application in";
+const PUBLISHING: &str = "telling the subscribers to request_finished of the WSGI application in";
 const CLOSING: &str = "calling close() of what was returned by the WSGI application in";
 
 /// Why a response is not complete.
@@ -64,6 +66,7 @@ pub(super) fn reply<'py>(
     job: &Job<'_>,
     exchange: &Arc<Exchange>,
     module: &Object<'py>,
+    measured: &mut Measured,
 ) -> Reply {
     let interpreter = &group.interpreter;
     let named = interpreter.key(py, job.callable).and_then(|name| module.get_item(&name));
@@ -76,48 +79,93 @@ pub(super) fn reply<'py>(
         let _ = exchange.log(py, Level::Error, text.as_bytes());
         return Reply::Outcome(Outcome::Status(500));
     };
-    let mut bound = Bound::default();
-    let called = call(py, group, job, exchange, &application, &mut bound);
+    let mut call = Call { bound: Bound::default(), shown: None, events: None };
+    measured.times.application_start = now();
+    let called = call.application(py, group, job, exchange, application, measured.times.application_start);
     let answer = match called {
         Ok(result) => {
-            let answer = respond(py, group, exchange, &result);
-            close(py, group, job, exchange, &result);
+            let answer = respond(py, group, exchange, &result, call.events.is_none());
+            close(py, group, job, exchange, &result, &call);
             answer
         }
         Err(raised) => Err(Trouble::Raised(CALLING, raised)),
     };
-    let reply = answer.unwrap_or_else(|trouble| Reply::Outcome(give_up(py, group, job, exchange, trouble)));
-    bound.end(py, interpreter);
+    let reply = answer.unwrap_or_else(|trouble| Reply::Outcome(give_up(py, group, job, exchange, trouble, &call)));
+    if let Some(events) = &call.events {
+        measured.times.application_finish = now();
+        let told = interpreter.publish_finished(py, events, &measured.times, measured.used(), exchange);
+        if let Err(raised) = told {
+            report::exception(py, interpreter, exchange.as_ref(), job.script, PUBLISHING, &raised);
+        }
+    }
+    drop(call.shown);
+    call.bound.end(py, interpreter);
     reply
 }
 
-/// `application(environ, start_response)`.
-fn call<'py>(
-    py: Py<'py>,
-    group: &Group,
-    job: &Job<'_>,
-    exchange: &Arc<Exchange>,
-    application: &Object<'py>,
-    bound: &mut Bound<'py>,
-) -> Result<Object<'py>, Raised<'py>> {
-    let interpreter = &group.interpreter;
-    let input = interpreter.input(py, exchange)?;
-    let (kept, stream) = interpreter.errors(py, &input)?;
-    bound.errors = Some(kept);
-    let environ = environ::build(py, interpreter, &group.template.get(py), job, &input, &stream)?;
-    bound.record = environ::pass_record(py, interpreter, &environ, exchange)?;
-    let start_response = interpreter.start_response(&input)?;
-    application.call(&[&environ, &start_response])
+/// What a call of an application leaves behind.
+struct Call<'py> {
+    bound: Bound<'py>,
+    shown: Option<Shown<'py>>,
+    /// What `request_started` made, where somebody has subscribed to events.
+    events: Option<Object<'py>>,
 }
 
-fn respond<'py>(py: Py<'py>, group: &Group, exchange: &Exchange, result: &Object<'py>) -> Result<Reply, Trouble<'py>> {
+impl<'py> Call<'py> {
+    /// `application(environ, start_response)`.
+    fn application(
+        &mut self,
+        py: Py<'py>,
+        group: &Group,
+        job: &Job<'_>,
+        exchange: &Arc<Exchange>,
+        mut application: Object<'py>,
+        begin: f64,
+    ) -> Result<Object<'py>, Raised<'py>> {
+        let interpreter = &group.interpreter;
+        let input = interpreter.input(py, exchange)?;
+        let (kept, stream) = interpreter.errors(py, &input)?;
+        self.bound.errors = Some(kept);
+        let environ = environ::build(py, interpreter, &group.template.get(py), job, begin, &input, &stream)?;
+        self.bound.record = environ::pass_record(py, interpreter, &environ, exchange)?;
+        let mut start_response = interpreter.start_response(&input)?;
+        let shown = self.shown.insert(interpreter.show(py, &environ, job.thread_id, begin)?);
+        if interpreter.has_subscribers(py) {
+            let parts = [&environ, &application, &shown.data()?, &start_response];
+            let parts = interpreter.call(py, c"request_started", &parts)?.exact_sequence().unwrap_or_default();
+            let mut parts = parts.into_iter();
+            if let (Some(events), Some(called), Some(watched)) = (parts.next(), parts.next(), parts.next()) {
+                self.events = Some(events);
+                (application, start_response) = (called, watched);
+            }
+        }
+        application.call(&[&environ, &start_response])
+    }
+
+    /// `request_exception` for those who have subscribed.
+    fn publish_exception(&self, py: Py<'py>, group: &Group, exception: &Object<'py>) {
+        if let Some(events) = &self.events {
+            drop(group.interpreter.call(py, c"request_exception", &[events, exception]));
+        }
+    }
+}
+
+/// `later`: what is small goes out when the interpreter was given up; nobody is told then when it was sent.
+fn respond<'py>(
+    py: Py<'py>,
+    group: &Group,
+    exchange: &Exchange,
+    result: &Object<'py>,
+    later: bool,
+) -> Result<Reply, Trouble<'py>> {
     let done = Ok(Reply::Outcome(Outcome::Done));
     if let Some(items) = result.exact_sequence() {
         let bytes: Option<Vec<&[u8]>> = items.iter().map(Object::as_bytes).collect();
         if let Some(bytes) = bytes {
             let total = bytes.iter().map(|item| item.len()).sum();
             return match bytes.as_slice() {
-                _ if total <= COPIED => Ok(Reply::Whole(bytes.concat())),
+                _ if total <= COPIED && later => Ok(Reply::Whole(bytes.concat())),
+                _ if total <= COPIED => exchange.whole(py, &bytes.concat())?.map_err(Trouble::from).and(done),
                 [whole] => exchange.whole(py, whole)?.map_err(Trouble::from).and(done),
                 _ => {
                     exchange.announce(py, total)?;
@@ -169,7 +217,7 @@ fn regular_file<'py>(
 
 /// PEP 3333: "If the iterable returned by the application has a close() method, the server or gateway must call that method upon
 /// completion of the current request, whether the request was completed normally, or terminated early".
-fn close(py: Py<'_>, group: &Group, job: &Job<'_>, exchange: &Exchange, result: &Object<'_>) {
+fn close<'py>(py: Py<'py>, group: &Group, job: &Job<'_>, exchange: &Exchange, result: &Object<'py>, call: &Call<'py>) {
     if result.is_exact_sequence() {
         return;
     }
@@ -180,19 +228,34 @@ fn close(py: Py<'_>, group: &Group, job: &Job<'_>, exchange: &Exchange, result: 
     };
     if let Err(raised) = closed {
         report::exception(py, &group.interpreter, exchange, job.script, CLOSING, &raised);
+        call.publish_exception(py, group, raised.exception());
     }
 }
 
 /// Logs the cause; an error page is due where nothing was sent.
-fn give_up(py: Py<'_>, group: &Group, job: &Job<'_>, exchange: &Exchange, trouble: Trouble<'_>) -> Outcome {
+fn give_up<'py>(
+    py: Py<'py>,
+    group: &Group,
+    job: &Job<'_>,
+    exchange: &Exchange,
+    trouble: Trouble<'py>,
+    call: &Call<'py>,
+) -> Outcome {
     let status = match trouble {
         Trouble::Gone => return Outcome::Done,
         Trouble::Raised(doing, raised) => {
-            report::exception(py, &group.interpreter, exchange, job.script, doing, &raised)
+            let status = report::exception(py, &group.interpreter, exchange, job.script, doing, &raised);
+            call.publish_exception(py, group, raised.exception());
+            status
         }
         Trouble::Rule(text) => {
-            for line in [report::failure(ITERATING, job.script), text] {
+            for line in [&report::failure(ITERATING, job.script), &text] {
                 let _ = exchange.log(py, Level::Error, line.as_bytes());
+            }
+            if let Some(events) = &call.events
+                && let Ok(text) = Object::text(py, text.as_bytes())
+            {
+                drop(group.interpreter.call(py, c"rule_broken", &[events, &text]));
             }
             500
         }
@@ -205,20 +268,18 @@ fn give_up(py: Py<'_>, group: &Group, job: &Job<'_>, exchange: &Exchange, troubl
 
 /// Sends a body that is in memory, on a thread that is no longer attached.
 pub(super) fn send_whole(lent: &Lent<'_>, job: &Job<'_>, body: &[u8]) -> Outcome {
-    let sent = lent.with(|host, response| {
-        let sent = response.whole(host, body);
-        match sent {
-            Ok(()) | Err(SendError::Gone(_)) => Outcome::Done,
-            Err(error) => {
-                for line in [report::failure(ITERATING, job.script), rule(&error)] {
-                    host.log(Level::Error, line.as_bytes());
-                }
-                match response.fail(host) {
-                    Failed::BeforeHead => Outcome::Status(500),
-                    Failed::AfterHead => Outcome::Done,
-                }
-            }
+    let error = match lent.whole(body) {
+        Ok(Ok(()) | Err(SendError::Gone(_))) | Err(RequestEnded) => return Outcome::Done,
+        Ok(Err(error)) => error,
+    };
+    let failed = lent.with(|host, response| {
+        for line in [report::failure(ITERATING, job.script), rule(&error)] {
+            host.log(Level::Error, line.as_bytes());
+        }
+        match response.fail(host) {
+            Failed::BeforeHead => Outcome::Status(500),
+            Failed::AfterHead => Outcome::Done,
         }
     });
-    sent.unwrap_or(Outcome::Done)
+    failed.unwrap_or(Outcome::Done)
 }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{HandlerScript, Script};
+use super::{HandlerScript, Network, Script};
 
 /// Settings of a directory. A field is none where nothing was said; the method of the same name, where there is one, gives
 /// the value that then holds.
@@ -33,6 +33,10 @@ pub struct DirConfig {
     pub dispatch_script: Option<Arc<Script>>,
     /// No name comes twice.
     pub handler_scripts: Vec<Arc<HandlerScript>>,
+    /// Of [`PROXY_HEADERS`](super::PROXY_HEADERS), in the order written. Shared: each request has a copy of this record.
+    pub trusted_proxy_headers: Option<Arc<Vec<&'static str>>>,
+    /// Whose headers are believed; none: everybody's.
+    pub trusted_proxies: Option<Arc<Vec<Network>>>,
 }
 
 impl DirConfig {
@@ -59,6 +63,8 @@ impl DirConfig {
                 let left = outer.handler_scripts.iter().filter(|script| inner.handler_script(&script.name).is_none());
                 inner.handler_scripts.iter().chain(left).cloned().collect()
             },
+            trusted_proxy_headers: inner.trusted_proxy_headers.clone().or_else(|| outer.trusted_proxy_headers.clone()),
+            trusted_proxies: inner.trusted_proxies.clone().or_else(|| outer.trusted_proxies.clone()),
         }
     }
 
@@ -182,6 +188,8 @@ mod tests {
             auth_group_script: Some(script("/outer/groups")),
             dispatch_script: Some(script("/outer/dispatch")),
             handler_scripts: vec![handler("Feed", "/outer/feed")],
+            trusted_proxy_headers: Some(Arc::new(vec!["X-Real-IP"])),
+            trusted_proxies: Network::parse("10.0.0.0/8").map(|network| Arc::new(vec![network])),
         }
     }
 
@@ -211,6 +219,8 @@ mod tests {
             auth_group_script: Some(script("/inner/groups")),
             dispatch_script: Some(script("/inner/dispatch")),
             handler_scripts: vec![handler("feed", "/inner/feed")],
+            trusted_proxy_headers: Some(Arc::new(vec!["X-Forwarded-For"])),
+            trusted_proxies: Network::parse("::1").map(|network| Arc::new(vec![network])),
         };
         let merged = DirConfig::merge(&full(), &inner);
         assert_eq!(merged, DirConfig { process_group: Some(b"%{ENV:GROUP}".to_vec()), ..inner });

@@ -31,6 +31,10 @@ pub struct ProcessConfig {
     pub restrict_signal: bool,
     /// Whether paths of scripts that differ only in case are different scripts.
     pub case_sensitivity: bool,
+    /// Whether applications in httpd's children may read its scoreboard.
+    pub server_metrics: bool,
+    /// A line about telemetry was met, and warned about.
+    pub telemetry: bool,
     /// `WSGISocketPrefix`: how the paths of daemon sockets begin; absolute. None leaves it to `wsgi` in httpd's runtime directory.
     pub socket_prefix: Option<PathBuf>,
     /// Scripts to load before the first request, in the order written. A virtual host's record holds its own only:
@@ -51,6 +55,8 @@ impl Default for ProcessConfig {
             switch_interval: None,
             destroy_interpreter: true,
             restrict_embedded: false,
+            server_metrics: false,
+            telemetry: false,
             restrict_stdin: false,
             restrict_stdout: false,
             restrict_signal: true,

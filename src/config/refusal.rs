@@ -58,8 +58,9 @@ pub(super) fn nearest<'n>(typed: &[u8], names: impl Iterator<Item = &'n str>) ->
     let limit = (typed.len() / 3).clamp(1, 3);
     names
         .map(|name| {
-            let begins = typed.len() >= 3 && name.as_bytes().starts_with(&typed);
-            (if begins { 0 } else { distance(&typed, name.as_bytes()) }, name)
+            let letters = name.to_ascii_lowercase().into_bytes();
+            let begins = typed.len() >= 3 && letters.starts_with(&typed);
+            (if begins { 0 } else { distance(&typed, &letters) }, name)
         })
         .filter(|(far, _)| *far <= limit)
         .min_by_key(|(far, _)| *far)

@@ -168,6 +168,11 @@ impl<'d> Words<'d> {
         Refusal::Value { directive: self.directive(), value: shown(self.value()), allowed: allowed.to_owned() }
     }
 
+    /// Refuses one word of a list.
+    pub(super) fn bad_word(&self, word: &[u8], allowed: &str) -> Refusal {
+        Refusal::Value { directive: self.directive(), value: shown(word), allowed: allowed.to_owned() }
+    }
+
     /// Refuses an option's value.
     pub(super) fn bad_option(&self, option: &'static str, value: &[u8], allowed: String) -> Refusal {
         Refusal::OptionValue { directive: self.directive(), option, value: shown(value), allowed }

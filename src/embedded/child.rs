@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use crate::apache::{Level as LogLevel, Pool, Server, log_main, server};
+use super::scoreboard;
+use crate::apache::{Level as LogLevel, Pool, Server, log_main, server, shows_main};
 use crate::application::{Applications, Constants, Reload};
 use crate::config::{self, HashSeed, ImportOrigin, ImportScript, ProcessConfig, ServerConfig};
 use crate::front::{self, log_level};
-use crate::python::{Runtime, Settings, StartError};
+use crate::python::{Apache, Runtime, Settings, StartError};
 
 /// How long the end of a child waits for exit functions and threads of applications: mod_wsgi's default `shutdown-timeout`.
 const SHUTDOWN: Duration = Duration::from_secs(5);
@@ -28,7 +29,7 @@ pub(super) struct Child {
 
 /// A child begins (`child_init`): on its main thread, before it serves.
 pub(crate) fn start(pool: Pool<'_>, main_server: &Server<'_>) {
-    let records = || main_server.and_hosts().filter_map(|host| host.config::<ServerConfig>());
+    let records = || main_server.records::<ServerConfig>().map(|(_, record)| record);
     let settings = records().next().map(|main| main.process.clone()).unwrap_or_default();
     let imports: Vec<ImportScript> = config::imports_of(b"", records()).into_iter().cloned().collect();
     let child = CHILD.get_or_init(|| Child { settings, applications: OnceLock::new(), starting: Mutex::new(()) });
@@ -133,7 +134,17 @@ impl Child {
             processes,
             threads,
             version: front::VERSION,
+            apache: Apache {
+                version: server::BUILT_FOR.into(),
+                description: server::description(),
+                build_date: server::built().to_vec(),
+                mpm_name: server::mpm_name().to_vec(),
+                processes,
+                threads,
+            },
             log: |level, line| log_main(log_level(level), format_args!("{}", String::from_utf8_lossy(line))),
+            logs: |level| shows_main(log_level(level)),
+            server_metrics: settings.server_metrics.then_some(scoreboard::read),
         }
     }
 }

@@ -65,6 +65,10 @@ impl Host for Live<'_, '_> {
         if self.passes_record { self.request.address() } else { None }
     }
 
+    fn logs(&self, level: Level) -> bool {
+        self.request.logs(log_level(level))
+    }
+
     fn log(&mut self, level: Level, line: &[u8]) {
         self.request.log(log_level(level), format_args!("{}", String::from_utf8_lossy(line)));
     }

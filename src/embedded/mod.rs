@@ -5,6 +5,7 @@
 
 mod child;
 mod host;
+mod scoreboard;
 mod serve;
 
 pub(crate) use child::{applications, start};

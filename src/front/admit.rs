@@ -1,6 +1,7 @@
 //! Whether a request is for a WSGI script and may have it, and by which names it is run.
 
 use std::ffi::OsStr;
+use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
@@ -11,8 +12,8 @@ use super::translate::Mapped;
 use crate::apache::{Answer, Level, Request};
 use crate::config::{DirConfig, HandlerScript, HeadMapping};
 use crate::wsgi::{
-    self, Body, CgiPolicy, HandlerKind, MapHead, Pairs, UrlScheme, application_group, callable_object, head_is_get,
-    process_group,
+    self, Body, CgiPolicy, HandlerKind, MapHead, Pairs, TrustedProxies, UrlScheme, application_group, callable_object,
+    head_is_get, process_group, trust_proxies,
 };
 
 /// What `SetHandler` and `AddHandler` may call us; the second by `AddType`.
@@ -67,7 +68,8 @@ impl Visit {
         };
         let environ_of = |facts: &wsgi::RequestFacts<'_>| wsgi::environ(facts, self.policy, &mut environ).url_scheme;
         let scheme = facts::with_facts(request, &resolved, root, environ_of);
-        (environ, scheme)
+        let said = trusted(&self.dir, &mut environ);
+        (environ, said.unwrap_or(scheme))
     }
 
     /// The script, if it is a `WSGIHandlerScript`'s; else empty.
@@ -111,6 +113,9 @@ impl Admitted {
         facts::with_facts(request, &resolved, None, |facts| {
             wsgi::dispatch_environ(facts, self.policy, &mut environ);
         });
+        if let Some(scheme) = trusted(&self.dir, &mut environ) {
+            wsgi::set_https(scheme, &mut environ);
+        }
         environ
     }
 }
@@ -216,6 +221,17 @@ fn changed(path: &[u8]) -> i64 {
     metadata.map_or(0, |metadata| metadata.mtime() * 1_000_000 + metadata.mtime_nsec() / 1000)
 }
 
+/// `WSGITrustedProxyHeaders` and `WSGITrustedProxies`; the scheme, where a header says it that is believed.
+fn trusted(dir: &DirConfig, environ: &mut Pairs) -> Option<UrlScheme> {
+    let headers = dir.trusted_proxy_headers.as_ref()?;
+    let holds = dir.trusted_proxies.as_ref().map(|networks| {
+        let networks = Arc::clone(networks);
+        move |address| networks.iter().any(|network| network.contains(address))
+    });
+    let proxies = holds.as_ref().map(|holds| holds as &dyn Fn(IpAddr) -> bool);
+    trust_proxies(environ, &TrustedProxies { headers, proxies })
+}
+
 fn not_listed(process_group: &[u8]) -> String {
     let shown = match process_group {
         b"" => "%{GLOBAL}, httpd's own processes".to_owned(),
@@ -238,4 +254,14 @@ fn head_mapping(dir: &DirConfig) -> MapHead {
 #[expect(clippy::cast_precision_loss, reason = "microseconds since 1970 stay below 2^53 until the year 2255")]
 fn seconds(microseconds: i64) -> f64 {
     microseconds as f64 / 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn configuration_and_rules_know_the_same_headers() {
+        for name in crate::config::PROXY_HEADERS {
+            assert!(crate::wsgi::knows_proxy_header(name), "{name}");
+        }
+    }
 }

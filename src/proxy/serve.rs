@@ -95,6 +95,7 @@ fn encoded(request: &Request<'_>, visit: &Visit, group: &Group, content: Option<
         https: url_scheme == UrlScheme::Https,
         client_method: &visit.client_method,
         method: visit.method(),
+        log_level: request.log_level(),
         request_start: visit.arrived,
         queue_start: now(),
         body: match (visit.body, content) {

@@ -147,6 +147,7 @@ pub(super) fn request(body: Body<'_>) -> Vec<u8> {
         https: false,
         client_method: b"GET",
         method: b"GET",
+        log_level: 6,
         request_start: 1.0,
         queue_start: 2.0,
         body,

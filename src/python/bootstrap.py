@@ -1,7 +1,7 @@
 """What every interpreter gets of ours before any code of the application's.
 
-Executed once per interpreter by native.rs, in a module of its own that is not in sys.modules. `emit(level, line)` writes one record
-to the log of the request that this thread serves, else to the server's.
+Executed once per interpreter by native.rs, in a module of its own that is not in sys.modules, and api.py after it in the same one.
+`emit(level, line)` writes one record to the log of the request that this thread serves, else to the server's.
 """
 
 import atexit
@@ -146,14 +146,8 @@ class FileWrapper:
                 pass
 
 
-FileWrapper.__module__ = "mod_wsgi"
-
-
 class RequestTimeout(BaseException):
     """Raised in a request that takes longer than request-timeout, where interrupt-timeout is set."""
-
-
-RequestTimeout.__module__ = "mod_wsgi"
 
 
 def regular_file(wrapper):
@@ -174,7 +168,7 @@ def regular_file(wrapper):
     return descriptor, offset, max(0, info.st_size - offset)
 
 
-def prepare(settings, emitter):
+def prepare(settings, emitter, functions):
     """Called on the interpreter's home thread."""
     global emit
     emit = emitter
@@ -197,29 +191,22 @@ def prepare(settings, emitter):
     add_paths(settings["path"])
     if settings["front"] is not None:
         sys.path.insert(0, settings["front"])
-    module = ModuleType("mod_wsgi", "Apache's WSGI module.")
-    module.version = settings["version"]
-    module.process_group = settings["process_group"]
-    module.application_group = settings["application_group"]
-    module.maximum_processes = settings["maximum_processes"]
-    module.threads_per_process = settings["threads_per_process"]
-    module.FileWrapper = FileWrapper
-    module.RequestTimeout = RequestTimeout
-    package = package_path("mod_wsgi")
-    if package is not None:
-        module.__path__ = package
-    sys.modules["mod_wsgi"] = module
+    install(settings, functions)
 
 
 def package_path(name):
     """Where an installed package of our name has its sub-modules, which stay importable."""
+    spec = package_found(name)
+    return None if spec is None else spec.submodule_search_locations
+
+
+def package_found(name):
     from importlib.machinery import PathFinder
 
     try:
-        spec = PathFinder.find_spec(name)
+        return PathFinder.find_spec(name)
     except Exception:
         return None
-    return None if spec is None else spec.submodule_search_locations
 
 
 def end_service_on_sigterm():
@@ -325,6 +312,7 @@ def flush_thread():
 
 def shut_down():
     """What CPython does before it ends an interpreter, bounded by whoever waits for it."""
+    process_stopping("")
     for step in (threading._shutdown, atexit._run_exitfuncs, flush_thread):
         try:
             step()

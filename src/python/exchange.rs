@@ -8,14 +8,18 @@ use std::ffi::{c_int, c_void};
 use std::fs::File;
 use std::num::NonZero;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
 
 use pyo3_ffi as ffi;
 
 use super::callback::{Answer, Arguments, Class, Failure, Method, guard};
 use super::error::Raised;
+use super::figures;
 use super::object::{Object, unsigned};
 use super::state::Py;
+use crate::metrics::Transfer;
 use crate::wsgi::{Failed, Head, Host, Input, InputError, Level, Response, SendError, StartError};
 
 /// A request and its host, as long as it lasts.
@@ -23,6 +27,43 @@ pub(crate) struct Exchange {
     /// [`Host::record`].
     record: Option<NonZero<usize>>,
     state: Mutex<State>,
+    /// What `start_response` said last; 0 before.
+    status: AtomicU16,
+    measured: Measured,
+}
+
+/// What went through, where somebody wants to know; times in nanoseconds.
+#[derive(Default)]
+struct Measured {
+    input: Direction,
+    output: Direction,
+}
+
+#[derive(Default)]
+struct Direction {
+    calls: AtomicU64,
+    bytes: AtomicU64,
+    time: AtomicU64,
+}
+
+impl Direction {
+    /// Does `work`, with a look at the clock where figures are wanted; `length` tells the bytes.
+    fn measure<R>(&self, work: impl FnOnce() -> R, length: impl FnOnce(&R) -> usize) -> R {
+        if !figures::wanted() {
+            return work();
+        }
+        let begin = Instant::now();
+        let result = work();
+        let time = u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(u64::try_from(length(&result)).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.time.fetch_add(time, Ordering::Relaxed);
+        result
+    }
+
+    fn seconds(&self) -> f64 {
+        Duration::from_nanos(self.time.load(Ordering::Relaxed)).as_secs_f64()
+    }
 }
 
 struct State {
@@ -45,8 +86,11 @@ pub(crate) struct RequestEnded;
 impl Exchange {
     /// Reads the next bytes of the body, or a line of it.
     fn read(&self, py: Py<'_>, line: bool, size: Option<usize>) -> Result<Vec<u8>, Failure<'static>> {
-        let read =
-            self.detached(py, |host, input, _| if line { input.line(host, size) } else { input.read(host, size) });
+        let input_of = &self.measured.input;
+        let read = self.detached(py, |host, input, _| {
+            let read = || if line { input.line(host, size) } else { input.read(host, size) };
+            input_of.measure(read, |read| read.as_ref().map_or(0, Vec::len))
+        });
         Ok(read.map_err(|ended| Failure::new(Class::Runtime, ended))??)
     }
 
@@ -55,7 +99,8 @@ impl Exchange {
     /// # Errors
     /// [`RequestEnded`], else what the response says.
     pub(crate) fn item(&self, py: Py<'_>, data: &[u8]) -> Result<Result<(), SendError>, RequestEnded> {
-        self.promptly(py, |host, _, response| response.item(host, data))
+        let output = &self.measured.output;
+        self.promptly(py, |host, _, response| output.measure(|| response.item(host, data), |_| data.len()))
     }
 
     /// Sends a body that is a single `bytes`, from Python's memory, and ends the response.
@@ -63,7 +108,8 @@ impl Exchange {
     /// # Errors
     /// As [`Exchange::item`].
     pub(crate) fn whole(&self, py: Py<'_>, data: &[u8]) -> Result<Result<(), SendError>, RequestEnded> {
-        self.promptly(py, |host, _, response| response.whole(host, data))
+        let output = &self.measured.output;
+        self.promptly(py, |host, _, response| output.measure(|| response.whole(host, data), |_| data.len()))
     }
 
     /// Says how long the items to come are together.
@@ -85,7 +131,11 @@ impl Exchange {
         offset: u64,
         available: u64,
     ) -> Result<Result<(), SendError>, RequestEnded> {
-        self.promptly(py, |host, _, response| response.file(host, file, offset, available))
+        let output = &self.measured.output;
+        let length = usize::try_from(available).unwrap_or(usize::MAX);
+        self.promptly(py, |host, _, response| {
+            output.measure(|| response.file(host, file, offset, available), |_| length)
+        })
     }
 
     /// Ends the response after its last item.
@@ -119,7 +169,37 @@ impl Exchange {
         self.record
     }
 
+    /// Whether the request's log would show a record of this level.
+    ///
+    /// # Errors
+    /// [`RequestEnded`].
+    pub(super) fn logs(&self, py: Py<'_>, level: Level) -> Result<bool, RequestEnded> {
+        match self.free() {
+            Some(mut state) => state.with_host(|host, _, _| host.logs(level)),
+            None => self.detached(py, |host, _, _| host.logs(level)),
+        }
+    }
+
+    /// The status that the application gave; 0 where it has not.
+    pub(crate) fn status(&self) -> u16 {
+        self.status.load(Ordering::Relaxed)
+    }
+
+    /// What has gone through since figures are wanted.
+    pub(crate) fn transfer(&self) -> Transfer {
+        let Measured { input, output } = &self.measured;
+        Transfer {
+            input_reads: input.calls.load(Ordering::Relaxed),
+            input_length: input.bytes.load(Ordering::Relaxed),
+            input_time: input.seconds(),
+            output_writes: output.calls.load(Ordering::Relaxed),
+            output_length: output.bytes.load(Ordering::Relaxed),
+            output_time: output.seconds(),
+        }
+    }
+
     fn start(&self, py: Py<'_>, head: Head, with_exc_info: bool) -> Result<Result<(), StartError>, RequestEnded> {
+        self.status.store(head.code(), Ordering::Relaxed);
         self.quickly(py, |response| response.start(head, with_exc_info))
     }
 
@@ -206,11 +286,22 @@ impl<'h> Lent<'h> {
         let host: NonNull<dyn Host + 'static> = unsafe { std::mem::transmute(host) };
         let response = Response::new(client_method, method);
         let state = State { host: Some(HostPointer(host)), input: Input::default(), response };
-        Lent { exchange: Arc::new(Exchange { record, state: Mutex::new(state) }), _host: std::marker::PhantomData }
+        let exchange =
+            Exchange { record, state: Mutex::new(state), status: AtomicU16::new(0), measured: Measured::default() };
+        Lent { exchange: Arc::new(exchange), _host: std::marker::PhantomData }
     }
 
     pub(crate) fn exchange(&self) -> &Arc<Exchange> {
         &self.exchange
+    }
+
+    /// Sends a body that was in memory as a whole. For a thread that is not attached.
+    ///
+    /// # Errors
+    /// [`RequestEnded`], else what the response says.
+    pub(crate) fn whole(&self, body: &[u8]) -> Result<Result<(), SendError>, RequestEnded> {
+        let output = &self.exchange.measured.output;
+        self.with(|host, response| output.measure(|| response.whole(host, body), |_| body.len()))
     }
 
     /// Runs `work` with the host. For a thread that is not attached.
@@ -442,7 +533,9 @@ method!(write, "write()", 1..=1, |py, _, exchange, arguments| {
         let given = data.map_or_else(|| "nothing".to_owned(), |data| data.type_name());
         return Err(Failure::new(Class::Type, format!("write() takes bytes, not {given}")));
     };
-    let written = exchange.promptly(py, |host, _, response| response.write(host, bytes));
+    let output = &exchange.measured.output;
+    let written =
+        exchange.promptly(py, |host, _, response| output.measure(|| response.write(host, bytes), |_| bytes.len()));
     match written.map_err(|ended| Failure::new(Class::Runtime, ended))? {
         Ok(()) => Ok(Object::none(py)),
         Err(SendError::Gone(gone)) => Err(Failure::new(Class::Os, gone)),

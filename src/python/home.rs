@@ -63,6 +63,11 @@ impl Home {
         answered.recv().map_err(|_| Closed)
     }
 
+    /// Has `work` run there, later; not at all once the interpreter has ended.
+    pub(super) fn post(&self, work: impl for<'py> FnOnce(Py<'py>) + Send + 'static) {
+        let _ = self.order(Order::Run(Box::new(work)));
+    }
+
     /// Orders the end; the answer comes on the channel.
     pub(super) fn end(&self, teardown: Teardown) -> Result<Receiver<Ended>, Closed> {
         let (done, answered) = mpsc::channel();
@@ -269,7 +274,10 @@ impl Made {
     /// Joins threads and runs exit functions; true where nothing but this thread's state is left, and the rest may go, too.
     fn end(&self, teardown: Teardown) -> bool {
         match teardown {
-            Teardown::Nothing => false,
+            Teardown::Nothing => {
+                self.attached(|py| native::announce_end(py, &self.interpreter));
+                false
+            }
             Teardown::ExitFunctions => {
                 self.attached(|py| native::shut_down(py, &self.interpreter));
                 false

@@ -49,6 +49,12 @@ impl Interpreter {
         &self.name
     }
 
+    /// Whether the calling thread is attached to this one.
+    pub(super) fn is_attached(&self, _py: Py<'_>) -> bool {
+        // SAFETY: attached by `_py`; only the address is used.
+        self.raw.as_ptr() == unsafe { ffi::PyInterpreterState_Get() }
+    }
+
     /// Attaches the calling thread for as long as `work` runs. May block for the GIL.
     ///
     /// # Errors

@@ -11,22 +11,27 @@
 mod callback;
 mod error;
 mod exchange;
+mod figures;
 mod home;
 mod interpreter;
 mod interrupt;
 mod keys;
+mod module;
 mod native;
 mod object;
 mod preflight;
 mod runtime;
+mod shown;
 mod state;
 
 pub(crate) use error::Raised;
 pub(crate) use exchange::{Exchange, Lent, RequestEnded};
+pub(crate) use figures::{Meter, Used, now};
 pub(crate) use home::MainThread;
 pub(crate) use interpreter::Interpreter;
 pub(crate) use interrupt::{Running, deliver_signal};
 pub(crate) use native::{Errors, version};
 pub(crate) use object::{Object, Stored};
-pub(crate) use runtime::{HashSeed, Runtime, Serving, Settings, StartError};
+pub(crate) use runtime::{Apache, HashSeed, Runtime, Serving, Settings, StartError};
+pub(crate) use shown::{Shown, hide};
 pub(crate) use state::{Closed, Py, give_way, is_lingering, linger};

@@ -10,12 +10,14 @@ use super::callback::{Arguments, Method, guard};
 use super::error::Raised;
 use super::exchange::{self, Exchange};
 use super::interpreter::Interpreter;
+use super::module;
 use super::object::{Object, Stored};
 use super::runtime::{Settings, emit};
+use super::shown::Requests;
 use super::state::Py;
-use crate::wsgi::Level;
 
-const BOOTSTRAP: &str = include_str!("bootstrap.py");
+/// Executed in this order, in one namespace.
+const SOURCES: [&str; 2] = [include_str!("bootstrap.py"), include_str!("api.py")];
 
 /// Kept for the life of the interpreter.
 pub(super) struct Native {
@@ -24,6 +26,12 @@ pub(super) struct Native {
     pub(super) input_class: Stored,
     /// The class `mod_wsgi.RequestTimeout`.
     pub(super) request_timeout: Stored,
+    /// The lists and dict of that name in `mod_wsgi`.
+    pub(super) event_callbacks: Stored,
+    pub(super) active_requests: Stored,
+    /// Empty until `active_requests` is looked at.
+    pub(super) watched: Stored,
+    pub(super) requests: Requests,
     unfinished: Stored,
     /// `wsgi.errors` streams that no request uses at the moment.
     errors: Mutex<Vec<Errors>>,
@@ -51,9 +59,13 @@ fn make<'py>(py: Py<'py>, interpreter: &Interpreter, settings: &Settings) -> Res
     let bootstrap = execute_bootstrap(py)?;
     let settings = settings_dict(py, interpreter, settings)?;
     let emitter = EMIT.function(py)?;
-    bootstrap.attribute(c"prepare")?.call(&[&settings, &emitter])?;
+    bootstrap.attribute(c"prepare")?.call(&[&settings, &emitter, &module::functions(py)?])?;
     Ok(Native {
         file_wrapper: bootstrap.attribute(c"FileWrapper")?.store(),
+        event_callbacks: bootstrap.attribute(c"event_callbacks")?.store(),
+        active_requests: bootstrap.attribute(c"active_requests")?.store(),
+        watched: bootstrap.attribute(c"watched")?.store(),
+        requests: Requests::default(),
         unfinished: bootstrap.attribute(c"UNFINISHED")?.store(),
         request_timeout: bootstrap.attribute(c"RequestTimeout")?.store(),
         input_class: exchange::class(py)?.store(),
@@ -65,14 +77,16 @@ fn make<'py>(py: Py<'py>, interpreter: &Interpreter, settings: &Settings) -> Res
 fn execute_bootstrap(py: Py<'_>) -> Result<Object<'_>, Raised<'_>> {
     // SAFETY: attached by `py`; NUL-terminated.
     let module = Object::returned(py, unsafe { ffi::PyModule_New(c"_mod_wsgi_bootstrap".as_ptr()) })?;
-    let source = CString::new(BOOTSTRAP).unwrap_or_default();
-    // SAFETY: attached; both strings are NUL-terminated; a new reference or NULL.
-    let code = unsafe { ffi::Py_CompileString(source.as_ptr(), c"<mod_wsgi>".as_ptr(), ffi::Py_file_input) };
-    let code = Object::returned(py, code)?;
     let globals = module.module_dict().unwrap_or_else(|| unreachable!("a module was just made"));
-    // SAFETY: attached; a code object and a dict.
-    let done = unsafe { ffi::PyEval_EvalCode(code.as_ptr(), globals.as_ptr(), globals.as_ptr()) };
-    Object::returned(py, done)?;
+    for source in SOURCES {
+        let source = CString::new(source).unwrap_or_default();
+        // SAFETY: attached; both strings are NUL-terminated; a new reference or NULL.
+        let code = unsafe { ffi::Py_CompileString(source.as_ptr(), c"<mod_wsgi>".as_ptr(), ffi::Py_file_input) };
+        let code = Object::returned(py, code)?;
+        // SAFETY: attached; a code object and a dict.
+        let done = unsafe { ffi::PyEval_EvalCode(code.as_ptr(), globals.as_ptr(), globals.as_ptr()) };
+        Object::returned(py, done)?;
+    }
     Ok(module)
 }
 
@@ -106,6 +120,14 @@ fn settings_dict<'py>(py: Py<'py>, interpreter: &Interpreter, settings: &Setting
     dict.set_key(c"maximum_processes", &Object::int(py, settings.processes.into())?)?;
     dict.set_key(c"threads_per_process", &Object::int(py, settings.threads.into())?)?;
     dict.set_key(c"version", &version(py, settings.version)?)?;
+    let apache = Object::dict(py)?;
+    apache.set_key(c"version", &version(py, settings.apache.version)?)?;
+    apache.set_key(c"description", &Object::latin1(py, &settings.apache.description)?)?;
+    apache.set_key(c"build_date", &Object::latin1(py, &settings.apache.build_date)?)?;
+    apache.set_key(c"mpm_name", &Object::latin1(py, &settings.apache.mpm_name)?)?;
+    apache.set_key(c"maximum_processes", &Object::int(py, settings.apache.processes.into())?)?;
+    apache.set_key(c"threads_per_process", &Object::int(py, settings.apache.threads.into())?)?;
+    dict.set_key(c"apache", &apache)?;
     Ok(dict)
 }
 
@@ -115,7 +137,12 @@ pub(crate) fn version(py: Py<'_>, parts: [u32; 3]) -> Result<Object<'_>, Raised<
     Object::tuple(py, parts?)
 }
 
-/// Joins threads and runs exit functions. Called at the end, on the home thread.
+/// Tells subscribers of the end, if nobody has; no more. Called at the end, on the home thread.
+pub(super) fn announce_end(py: Py<'_>, interpreter: &Interpreter) {
+    drop(module::tell_end(py, interpreter, ""));
+}
+
+/// Tells subscribers of the end, joins threads and runs exit functions. Called at the end, on the home thread.
 pub(super) fn shut_down(py: Py<'_>, interpreter: &Interpreter) {
     drop(interpreter.call(py, c"shut_down", &[]));
 }
@@ -201,10 +228,7 @@ unsafe extern "C" fn emit_function(
     let arguments = unsafe { Arguments::new(py, items, count) };
     guard(py, "emit", || {
         arguments.between("emit()", 2, 2)?;
-        let level = match arguments.get(0).and_then(|level| level.as_i64()) {
-            Some(6) => Level::Info,
-            _ => Level::Error,
-        };
+        let level = module::level(arguments.get(0).and_then(|level| level.as_i64()));
         if let Some(line) = arguments.get(1) {
             emit(py, level, line.as_bytes().unwrap_or_default());
         }

@@ -239,6 +239,25 @@ impl<'py> Object<'py> {
         self.checked(unsafe { ffi::PyDict_SetItemString(self.as_ptr(), key.as_ptr(), value.as_ptr()) })
     }
 
+    /// `self.pop(key, None)` of a dict.
+    pub(super) fn remove_item(&self, key: &Object<'py>) {
+        // SAFETY: attached; `self` is a dict (it would raise SystemError otherwise).
+        if unsafe { ffi::PyDict_DelItem(self.as_ptr(), key.as_ptr()) } < 0 {
+            drop(Raised::fetch(self.py()));
+        }
+    }
+
+    /// Another reference to the same object.
+    pub(super) fn another(&self) -> Object<'py> {
+        Object::borrowed(self.py(), self.raw)
+    }
+
+    /// Whether a list holds nothing.
+    pub(super) fn is_empty_list(&self) -> bool {
+        // SAFETY: attached; -1 for anything but a list, with an exception that is not set for a list.
+        (unsafe { ffi::PyList_Size(self.as_ptr()) }) == 0
+    }
+
     /// Whether a dict holds nothing.
     pub(crate) fn is_empty_dict(&self) -> bool {
         // SAFETY: attached; -1 for anything but a dict, with an exception that is not set for a dict.
@@ -369,6 +388,16 @@ impl<'py> Object<'py> {
         if unsafe { ffi::PyCapsule_SetName(self.as_ptr(), c"mod_wsgi: the request has ended".as_ptr()) } < 0 {
             drop(Raised::fetch(self.py()));
         }
+    }
+
+    /// The number of a `float`.
+    pub(super) fn as_f64(&self) -> Option<f64> {
+        // SAFETY: attached; any object may be asked.
+        if unsafe { ffi::PyFloat_Check(self.as_ptr()) } == 0 {
+            return None;
+        }
+        // SAFETY: a float, as just checked.
+        Some(unsafe { ffi::PyFloat_AsDouble(self.as_ptr()) })
     }
 
     /// Truth as Python sees it; an exception in `__bool__` counts as false and is dropped.

@@ -11,10 +11,12 @@ use std::time::{Duration, Instant};
 use pyo3_ffi as ffi;
 
 use super::exchange::Exchange;
+use super::figures;
 use super::home::{self, Ended, MainThread, Teardown};
 use super::interpreter::Interpreter;
 use super::preflight::{self, Home};
 use super::state::{self, Closed, Py};
+use crate::metrics::Value;
 use crate::wsgi::Level;
 
 /// How Python is started in a process, and what its interpreters are told.
@@ -58,8 +60,27 @@ pub(crate) struct Settings {
     pub(crate) threads: u32,
     /// What `mod_wsgi.version` says.
     pub(crate) version: [u32; 3],
+    /// What the Python module `apache` says.
+    pub(crate) apache: Apache,
     /// Writes a record that belongs to no request. Called from any thread, holding no interpreter.
     pub(crate) log: fn(Level, &[u8]),
+    /// Whether such a record would be written.
+    pub(crate) logs: fn(Level) -> bool,
+    /// What httpd's children do at the moment (`mod_wsgi.server_metrics()`), where applications may know. Called as `log`.
+    pub(crate) server_metrics: Option<fn() -> Option<Value>>,
+}
+
+/// The server, for applications.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Apache {
+    /// The version that the module was built for.
+    pub(crate) version: [u32; 3],
+    pub(crate) description: Vec<u8>,
+    pub(crate) build_date: Vec<u8>,
+    pub(crate) mpm_name: Vec<u8>,
+    /// How many children there may be, and how many threads each has; at least 1.
+    pub(crate) processes: u32,
+    pub(crate) threads: u32,
 }
 
 /// How the hashes of strings are seeded.
@@ -136,6 +157,7 @@ impl Runtime {
     }
 
     fn keep(settings: Arc<Settings>, main: Arc<Interpreter>) -> &'static Runtime {
+        figures::process_began(settings.threads);
         RUNTIME.get_or_init(|| Runtime { settings, main, others: RwLock::default(), making: Mutex::default() })
     }
 
@@ -177,6 +199,12 @@ impl Runtime {
         })?;
         self.others.write().unwrap_or_else(PoisonError::into_inner).insert(group.to_vec(), Arc::clone(&made));
         Ok(made)
+    }
+
+    /// The interpreter that the calling thread is attached to; none while it is being made.
+    pub(super) fn attached(&self, py: Py<'_>) -> Option<Arc<Interpreter>> {
+        let others = self.others.read().unwrap_or_else(PoisonError::into_inner);
+        std::iter::once(&self.main).chain(others.values()).find(|one| one.is_attached(py)).map(Arc::clone)
     }
 
     fn made(&self, group: &[u8]) -> Option<Arc<Interpreter>> {
@@ -315,6 +343,19 @@ pub(super) fn emit(py: Py<'_>, level: Level, line: &[u8]) {
     if left {
         py.detach(|| log(level, line));
     }
+}
+
+/// Whether a record of this level would be written by [`emit`].
+pub(super) fn logs(py: Py<'_>, level: Level) -> bool {
+    let serving = SERVING.try_with(|serving| serving.borrow().clone()).ok().flatten();
+    let request = serving.and_then(|exchange| exchange.logs(py, level).ok());
+    request.unwrap_or_else(|| RUNTIME.get().is_none_or(|runtime| (runtime.settings.logs)(level)))
+}
+
+/// `mod_wsgi.server_metrics()`.
+pub(super) fn server_metrics(py: Py<'_>) -> Option<Value> {
+    let ask = RUNTIME.get()?.settings.server_metrics?;
+    py.detach(ask)
 }
 
 impl Settings {

@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use pyo3_ffi as ffi;
 
+use super::figures;
 use super::interpreter::Interpreter;
 use super::object::Object;
 
@@ -77,7 +78,7 @@ impl<'py> Py<'py> {
         impl Drop for Reattach {
             fn drop(&mut self) {
                 // SAFETY: this thread's own state, given up by `PyEval_SaveThread` just before.
-                unsafe { ffi::PyEval_RestoreThread(self.0) };
+                figures::waiting(|| unsafe { ffi::PyEval_RestoreThread(self.0) });
             }
         }
         // SAFETY: attached by `self`.
@@ -95,7 +96,7 @@ impl Py<'_> {
             fn drop(&mut self) {
                 if let Late::Detached(state) = LATE.replace(Late::No) {
                     // SAFETY: this thread's own state, given up by `give_way`.
-                    unsafe { ffi::PyEval_RestoreThread(state) };
+                    figures::waiting(|| unsafe { ffi::PyEval_RestoreThread(state) });
                 }
             }
         }
@@ -154,7 +155,7 @@ impl Attachment {
         let inside = GATE.pass()?;
         let state = state_for(interpreter);
         // SAFETY: this thread's own state of a live interpreter, not attached now.
-        unsafe { ffi::PyEval_RestoreThread(state.0.as_ptr()) };
+        figures::waiting(|| unsafe { ffi::PyEval_RestoreThread(state.0.as_ptr()) });
         Ok(Attachment { interpreter: Arc::clone(interpreter), _inside: inside })
     }
 

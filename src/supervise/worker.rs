@@ -61,6 +61,8 @@ pub enum Event {
     Terminate,
     /// USR1: an operator wants fresh processes.
     Graceful,
+    /// A script that was loaded here, or in another worker of the group, has changed: the supervisor will want a drain.
+    ScriptChanged,
     /// XCPU: the limit of processor time is reached.
     CpuTimeLimit,
     /// The supervisor has a successor that is ready, or wants none: requests may go on this long.
@@ -125,6 +127,32 @@ pub enum Do {
     Warn(String),
 }
 
+/// Why a worker ends; nothing where its service scripts have returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ending(Option<Reason>);
+
+impl Ending {
+    /// The word for it in `process_stopping`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self.0 {
+            None => "",
+            Some(Reason::ShutdownSignal) => "shutdown_signal",
+            Some(Reason::GracefulSignal) => "graceful_signal",
+            Some(Reason::EvictionSignal) => "eviction_signal",
+            Some(Reason::MaximumRequests) => "maximum_requests",
+            Some(Reason::MaximumMemory) => "maximum_memory",
+            Some(Reason::RestartInterval) => "restart_interval",
+            Some(Reason::InactivityTimeout) => "inactivity_timeout",
+            Some(Reason::RequestTimeout) => "request_timeout",
+            Some(Reason::StartupTimeout) => "startup_timeout",
+            Some(Reason::DeadlockTimeout) => "deadlock_timeout",
+            Some(Reason::CpuTimeLimit) => "cpu_time_limit",
+            Some(Reason::ScriptReload) => "script_reload",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Serving,
@@ -151,6 +179,8 @@ pub struct Life {
     evicted: bool,
     /// Since when nothing is accepted; none before, and when [`Do::SayClosed`] was done.
     closing: Option<Duration>,
+    /// What first made it end, or ask for a successor.
+    reason: Option<Reason>,
     /// Requests that were interrupted, and when.
     interrupted: Vec<(Active, Duration)>,
 }
@@ -167,13 +197,22 @@ const GLANCE: Duration = Duration::from_secs(1);
 impl Life {
     #[must_use]
     pub fn new(limits: Limits) -> Life {
-        Life { limits, phase: Phase::Serving, evicted: false, closing: None, interrupted: Vec::new() }
+        Life { limits, phase: Phase::Serving, evicted: false, reason: None, closing: None, interrupted: Vec::new() }
     }
 
     /// Whether requests are begun.
     #[must_use]
     pub fn serves(&self) -> bool {
         matches!(self.phase, Phase::Serving | Phase::Replaceable)
+    }
+
+    /// Why it ends, once it does, and requests under way have only as long as the end may take.
+    #[must_use]
+    pub fn ending(&self) -> Option<Ending> {
+        match self.phase {
+            Phase::Serving | Phase::Replaceable | Phase::Draining(_) => None,
+            Phase::Ending { .. } | Phase::Finishing(_) | Phase::Exited => Some(Ending(self.reason)),
+        }
     }
 
     /// What to do now that this happened.
@@ -192,11 +231,14 @@ impl Life {
                 );
             }
             Event::CpuTimeLimit => self.retire(Reason::CpuTimeLimit, "cpu-time-limit", now, sight, &mut out),
+            Event::ScriptChanged => self.because(Reason::ScriptReload),
             Event::Drain(within) if self.serves() => {
+                self.because(Reason::ShutdownSignal);
                 let within = if self.evicted { self.limits.eviction.or(within) } else { within };
                 self.drain(within.map(|within| now + within), now, &mut out);
             }
             Event::Orphaned if self.serves() => {
+                self.because(Reason::ShutdownSignal);
                 out.push(Do::Say("the supervisor is gone; finishing what was begun".to_owned()));
                 self.drain(Some(now + self.limits.graceful), now, &mut out);
             }
@@ -306,8 +348,14 @@ impl Life {
         sight.active.iter().filter(|active| stale.is_none_or(|age| now < active.since + age)).count()
     }
 
+    /// The first reason stays.
+    fn because(&mut self, reason: Reason) {
+        self.reason.get_or_insert(reason);
+    }
+
     fn replace(&mut self, reason: Reason, why: &str, out: &mut Vec<Do>) {
         if self.phase == Phase::Serving {
+            self.because(reason);
             self.phase = Phase::Replaceable;
             out.push(Do::Say(format!("{why}: a successor is asked for")));
             out.push(Do::Replace(reason));
@@ -319,6 +367,7 @@ impl Life {
         if !self.serves() {
             return;
         }
+        self.because(reason);
         let text = format!("{why}: the process ends");
         out.push(if reason == Reason::RequestTimeout { Do::Warn(text) } else { Do::Say(text) });
         out.push(Do::Leave(reason));
@@ -331,6 +380,7 @@ impl Life {
 
     /// Ends now: requests have as long as the end may take.
     fn leave(&mut self, reason: Reason, now: Duration, out: &mut Vec<Do>) {
+        self.because(reason);
         if self.serves() {
             out.push(Do::Leave(reason));
         }

@@ -187,6 +187,20 @@ fn signals_of_an_operator() {
 }
 
 #[test]
+fn a_drain_for_a_changed_script_tells_that_reason() {
+    let quiet = Sight::default();
+    for (before, word) in [(None, "shutdown_signal"), (Some(Event::ScriptChanged), "script_reload")] {
+        let mut life = Life::new(off());
+        if let Some(event) = before {
+            assert_eq!(said(life.step(event, secs(1), &quiet)), [], "the supervisor decides what follows");
+            assert!(life.serves());
+        }
+        life.step(Event::Drain(Some(secs(0))), secs(2), &Sight { closed: true, ..quiet });
+        assert_eq!(life.ending().map(Ending::word), Some(word));
+    }
+}
+
+#[test]
 fn a_drain_ends_with_its_last_request_and_its_last_connection() {
     let one = [active(0, 0)];
     for (sight, ends) in [

@@ -101,7 +101,19 @@ pub struct PythonSettings {
     pub restrict_signal: bool,
     pub case_sensitivity: bool,
     pub module_version: [u32; 3],
-    pub apache_version: [u32; 3],
+    pub apache: Apache,
+}
+
+/// The server, as the Python module `apache` shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Apache {
+    pub version: [u32; 3],
+    pub description: Vec<u8>,
+    pub build_date: Vec<u8>,
+    pub mpm_name: Vec<u8>,
+    /// How many children there may be, and how many threads each has.
+    pub processes: u32,
+    pub threads: u32,
 }
 
 /// Supervisor to worker.

@@ -46,6 +46,8 @@ pub struct Request<'a, E = Entries<'a>> {
     pub ignore_activity: bool,
     /// Whether `wsgi.url_scheme` is `https`.
     pub https: bool,
+    /// The least serious level that the request's log shows, as httpd counts: records below it need not be made.
+    pub log_level: u8,
     /// The method of the client, and the one in environ (`WSGIMapHEADToGET`).
     pub client_method: &'a [u8],
     pub method: &'a [u8],
@@ -97,6 +99,7 @@ impl<'e, E: IntoIterator<Item = (&'e [u8], Option<&'e [u8]>)>> Request<'_, E> {
             out.push(code);
             out.extend_from_slice(&length.to_le_bytes());
             out.extend_from_slice(whole);
+            out.push(self.log_level);
             for text in [self.application_group, self.script, self.callable, self.client_method, self.method] {
                 put_counted(out, text);
             }
@@ -123,6 +126,10 @@ pub(super) fn decode<'a>(header: Header, payload: &'a [u8]) -> Result<Request<'a
                 (BODY_WHOLE, Ok(length @ ..=WHOLE_MOST)) => Body::Whole(fields.bytes("body", length)?),
                 _ => return Err(FrameError::Value { kind: header.kind, field: "body" }),
             }
+        },
+        log_level: {
+            let [level] = fields.array("log_level")?;
+            level
         },
         application_group: fields.counted("application_group")?,
         script: fields.counted("script")?,

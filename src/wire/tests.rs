@@ -35,6 +35,7 @@ fn request<E>(body: Body<'static>, environ: E) -> Request<'static, E> {
         https: true,
         client_method: b"HEAD",
         method: b"GET",
+        log_level: 6,
         request_start: 1_700_000_000.25,
         queue_start: 0.0,
         body,
@@ -256,17 +257,17 @@ fn the_bytes_are_those_of_the_page() {
     assert_eq!(head, [19, 0, 0, 0, 16, 0, 0, 0, 3, 0, 0, 0, b'2', b'0', b'0', 1, 0, 0, 0, b'A', 0, 0, 0, 0]);
     let mut sent = Vec::new();
     request(Body::Length(5), [(&b"k"[..], None)]).encode(&mut sent).unwrap();
-    let (fixed, texts) = sent.split_at(8 + 33);
-    assert_eq!(fixed[..8], [2, 0b1_0101, 0, 0, 109, 0, 0, 0]);
+    let (fixed, texts) = sent.split_at(8 + 34);
+    assert_eq!(fixed[..8], [2, 0b1_0101, 0, 0, 110, 0, 0, 0]);
     assert_eq!(fixed[8..16], (-1_700_000_000_000_001_i64).to_le_bytes());
     assert_eq!(fixed[16..24], 1_700_000_000.25_f64.to_le_bytes());
-    assert_eq!(fixed[24..], [0, 0, 0, 0, 0, 0, 0, 0, 1, 5, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(fixed[24..], [0, 0, 0, 0, 0, 0, 0, 0, 1, 5, 0, 0, 0, 0, 0, 0, 0, 6]);
     assert_eq!(texts[..19], *b"\x0f\0\0\0localhost|/shop");
     assert_eq!(texts[texts.len() - 9..], *b"\x01\0\0\0k\xff\xff\xff\xff");
     let mut whole = Vec::new();
     request(Body::Whole(b"a=b"), [(&b"k"[..], None)]).encode(&mut whole).unwrap();
     assert_eq!(whole[8 + 24..][..12], *b"\x03\x03\0\0\0\0\0\0\0a=b");
-    assert_eq!(whole[8 + 33 + 3..], *texts);
+    assert_eq!((whole[8 + 33 + 3], &whole[8 + 34 + 3..]), (6, texts));
 }
 
 #[test]

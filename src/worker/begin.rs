@@ -18,7 +18,7 @@ use crate::board::BoardLayout;
 use crate::os::channel::Channel;
 use crate::os::stream::Listener;
 use crate::os::{forked, handlers, identity, limits, title};
-use crate::python::{HashSeed, MainThread, Runtime, Settings, deliver_signal};
+use crate::python::{Apache, HashSeed, MainThread, Runtime, Settings, deliver_signal};
 use crate::supervise::worker::Limits;
 use crate::wire::control::{FromWorker, GroupSettings, ToWorker};
 use crate::wsgi::{Level, Quoted};
@@ -180,7 +180,7 @@ fn start_python(
         multiprocess: options.processes_given(),
         run_once: options.threads() == 1 && options.maximum_requests() == Some(1),
         reload: Reload::NewProcess,
-        apache_version: group.python.apache_version,
+        apache_version: group.python.apache.version,
     };
     let failed = |cause: &dyn std::fmt::Display| unfit(&channel, cause.to_string());
     let system = |cause: io::Error| failed(&cannot_start(&cause));
@@ -228,7 +228,18 @@ fn python(group: &GroupSettings) -> Settings {
         processes: options.processes(),
         threads: options.threads(),
         version: python.module_version,
+        apache: Apache {
+            version: python.apache.version,
+            description: python.apache.description.clone(),
+            build_date: python.apache.build_date.clone(),
+            mpm_name: python.apache.mpm_name.clone(),
+            processes: python.apache.processes,
+            threads: python.apache.threads,
+        },
         log: log::line,
+        logs: log::shows,
+        // httpd's scoreboard is in memory that its children have by fork; a worker has none of it.
+        server_metrics: None,
     }
 }
 

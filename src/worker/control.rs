@@ -25,17 +25,33 @@ const FORCED: i32 = 255;
 pub(super) fn run(process: &'static Process, mut arrivals: Arrivals) {
     let mut life = Life::new(process.limits.clone());
     let mut supervised = true;
+    let mut announced = false;
     loop {
-        let mut happened = process.events();
-        happened.extend(arrivals.take().into_iter().filter_map(meaning));
+        let mut heard = Vec::new();
         if supervised {
-            supervised = hear(process, &mut happened);
+            supervised = hear(process, &mut heard);
         }
+        // After what the supervisor said: what it answers was told here before.
+        let mut happened = process.events();
+        for signal in arrivals.take() {
+            match meaning(signal) {
+                Some(event) => happened.push(event),
+                None => process.pass_on(signal),
+            }
+        }
+        happened.extend(heard);
         happened.push(Event::Look);
         for event in happened {
             let active = process.requests.active();
             let sight = process.requests.sight(&active, process.is_closed(), memory(process));
-            for next in life.step(event, process.requests.now(), &sight) {
+            let steps = life.step(event, process.requests.now(), &sight);
+            if let Some(ending) = life.ending()
+                && !std::mem::replace(&mut announced, true)
+            {
+                // Before requests are waited for: one of them may wait for this.
+                process.applications.announce_end(ending.word());
+            }
+            for next in steps {
                 carry_out(process, next);
             }
         }
@@ -60,7 +76,7 @@ fn meaning(signal: Signal) -> Option<Event> {
         Signal::SIGTERM | Signal::SIGINT => Some(Event::Terminate),
         Signal::SIGUSR1 => Some(Event::Graceful),
         Signal::SIGXCPU => Some(Event::CpuTimeLimit),
-        // HUP and USR2 are the applications', where they ask for them.
+        // HUP and USR2 are the applications'.
         _ => None,
     }
 }
@@ -75,6 +91,7 @@ fn hear(process: &Process, happened: &mut Vec<Event>) -> bool {
             Ok(Some((ToWorker::Open, _))) => process.open(),
             Ok(Some((ToWorker::Changed { script, application_group }, _))) => {
                 process.changes.tell(script, application_group);
+                happened.push(Event::ScriptChanged);
             }
             Ok(Some((ToWorker::Bridge, _))) => process.changes.bridge(),
             // Said once, at the start.

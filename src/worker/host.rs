@@ -38,6 +38,8 @@ pub(super) struct Frames<'q> {
     /// When something was sent last, where the request counts for `inactivity-timeout`.
     last: Option<Duration>,
     complete: bool,
+    /// The least serious level that the request's log shows.
+    log_level: u8,
 }
 
 /// How far the body is read.
@@ -53,13 +55,8 @@ enum Input<'q> {
 }
 
 impl<'q> Frames<'q> {
-    pub(super) fn new(
-        process: &'static Process,
-        connection: Taken,
-        body: Body<'q>,
-        ignore_activity: bool,
-    ) -> Frames<'q> {
-        let body = match body {
+    pub(super) fn new(process: &'static Process, connection: Taken, request: &wire::Request<'q>) -> Frames<'q> {
+        let body = match request.body {
             Body::None => Input::Ended,
             Body::Whole(bytes) => Input::Here(bytes),
             Body::Length(_) | Body::Chunked => Input::Open { asked: false },
@@ -72,9 +69,10 @@ impl<'q> Frames<'q> {
             body,
             ahead: Vec::new(),
             taken: 0,
-            ignore_activity,
+            ignore_activity: request.ignore_activity,
             last: None,
             complete: false,
+            log_level: request.log_level,
         }
     }
 
@@ -312,6 +310,11 @@ impl Host for Frames<'_> {
 
     fn abort(&mut self) {
         let _ = self.finish(End::Aborted);
+    }
+
+    fn logs(&self, level: Level) -> bool {
+        // Notices and worse are always shown.
+        level <= Level::Notice || log::number(level) <= self.log_level
     }
 
     fn log(&mut self, level: Level, line: &[u8]) {

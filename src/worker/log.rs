@@ -13,6 +13,11 @@ pub(super) fn set_level(most: u8) {
     MOST.store(most, Ordering::Relaxed);
 }
 
+/// Whether a line of this level would be written.
+pub(super) fn shows(level: Level) -> bool {
+    number(level) <= MOST.load(Ordering::Relaxed)
+}
+
 /// Writes one line.
 pub(super) fn line(level: Level, text: &[u8]) {
     let number = number(level);

@@ -2,8 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{self, Sender, SyncSender};
 use std::sync::{Mutex, OnceLock, PoisonError};
+
+use nix::sys::signal::Signal;
 
 use super::board::Board;
 use super::changes::Changes;
@@ -35,6 +37,8 @@ pub(super) struct Process {
     pub(super) door: Wake,
     pub(super) watch: OnceLock<Sender<watch::Order>>,
     pub(super) changes: Changes,
+    /// Signals for the applications, on their way to the thread that tells them.
+    signals: OnceLock<SyncSender<Signal>>,
     events: Mutex<Vec<Event>>,
     /// The supervisor wants requests to be accepted.
     open: AtomicBool,
@@ -45,6 +49,9 @@ pub(super) struct Process {
     /// Scripts that were served, by application group.
     served: Mutex<HashMap<Vec<u8>, HashSet<Vec<u8>>>>,
 }
+
+/// How many signals wait for an application that is slow with one.
+const WAITING_SIGNALS: usize = 64;
 
 impl Process {
     pub(super) fn new(
@@ -64,6 +71,7 @@ impl Process {
             control: Wake::new()?,
             door: Wake::new()?,
             watch: OnceLock::new(),
+            signals: OnceLock::new(),
             events: Mutex::default(),
             changes: Changes::default(),
             open: AtomicBool::new(false),
@@ -76,6 +84,25 @@ impl Process {
             applications,
             channel,
         })
+    }
+
+    /// Hands a signal on to the applications, on a thread of its own: they may take their time. Those that come in the meantime wait, as
+    /// far as there is room.
+    pub(super) fn pass_on(&'static self, signal: Signal) {
+        let sender = self.signals.get_or_init(|| {
+            let (sender, signals) = mpsc::sync_channel::<Signal>(WAITING_SIGNALS);
+            let tell = move || {
+                for signal in signals {
+                    self.applications.publish_signal(Signal::as_str(signal), signal as i32);
+                }
+            };
+            if let Err(cause) = std::thread::Builder::new().name("wsgi:signal".to_owned()).spawn(tell) {
+                let text = format!("WSGI0541: no thread can be started for the signals of applications: {cause}");
+                log::line(Level::Error, text.as_bytes());
+            }
+            sender
+        });
+        let _ = sender.try_send(signal);
     }
 
     /// Tells the control thread what happened.

@@ -13,6 +13,7 @@ use super::requests::Slot;
 use crate::application::{Job, Outcome, Watch};
 use crate::board::Task;
 use crate::python::{give_way, is_lingering, linger};
+use crate::supervise::worker::Event;
 use crate::wire::Request;
 use crate::wire::control::FromWorker;
 use crate::wsgi::{Level, Pairs, UrlScheme};
@@ -94,7 +95,7 @@ impl Server {
         let serial = requests.begin(self.slot, request.application_group);
         connection.begin();
         let course = Course { serial, mark: connection.mark(), seat, written: Cell::new(false) };
-        let mut host = Frames::new(self.process, connection, request.body, request.ignore_activity);
+        let mut host = Frames::new(self.process, connection, request);
         if self.process.is_stopping() {
             host.refuse();
             requests.undo(self.slot);
@@ -155,6 +156,7 @@ impl Server {
             let text = format!("the WSGI script {} has changed", String::from_utf8_lossy(request.script));
             log::line(Level::Info, text.as_bytes());
             let (script, application_group) = (request.script.to_vec(), request.application_group.to_vec());
+            self.process.tell(Event::ScriptChanged);
             self.process.say(&FromWorker::Changed { script, application_group });
         }
     }

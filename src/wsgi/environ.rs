@@ -167,6 +167,14 @@ pub fn dispatch_environ(facts: &RequestFacts<'_>, policy: CgiPolicy, out: &mut P
     });
 }
 
+/// Has `HTTPS`, which only dispatch scripts see, say what a trusted proxy said of the scheme.
+pub fn set_https(scheme: UrlScheme, out: &mut Pairs) {
+    match scheme {
+        UrlScheme::Https => out.push(b"HTTPS", b"1"),
+        UrlScheme::Http => out.remove(|key| key == b"HTTPS"),
+    }
+}
+
 /// What only scripts see that are asked about access.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct AccessFacts<'a> {

@@ -96,6 +96,9 @@ pub trait Host {
         None
     }
 
+    /// Whether that log shows records of this level: what it does not show need not be formatted.
+    fn logs(&self, level: Level) -> bool;
+
     /// Writes one record, a line without its newline, to the log of the request's virtual host.
     fn log(&mut self, level: Level, line: &[u8]);
 }

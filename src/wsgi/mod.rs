@@ -21,12 +21,13 @@ mod response;
 mod script_name;
 #[cfg(test)]
 mod testing;
+mod trusted_proxies;
 
 pub use admission::{Admission, Body, FileKind, HandlerKind, Refusal, admit};
 pub use alias::{prefix_match, target};
 pub use environ::{
     AccessFacts, CgiPolicy, Entries, Environ, Previous, RequestFacts, UrlScheme, Visit, access_environ,
-    dispatch_environ, environ, is_filesystem_key,
+    dispatch_environ, environ, is_filesystem_key, set_https,
 };
 pub use group::{Lookups, application_group, callable_object, process_group, resource_of, script_application_group};
 pub use head::{Head, HeaderError, StatusError};
@@ -39,3 +40,4 @@ pub use pairs::Pairs;
 pub use quote::Quoted;
 pub use response::{Failed, Response, SendError, StartError};
 pub use script_name::group_script_name;
+pub use trusted_proxies::{TrustedProxies, knows_proxy_header, trust_proxies};

@@ -62,6 +62,18 @@ impl Pairs {
         self.iter().rev().find_map(|(name, value)| name.eq_ignore_ascii_case(key).then_some(value))
     }
 
+    /// The value of the last pair with exactly this key (a missing value is empty): what a dict would hold.
+    #[must_use]
+    pub(super) fn get(&self, key: &[u8]) -> Option<&[u8]> {
+        self.iter().rev().find_map(|(name, value)| (name == key).then_some(value))
+    }
+
+    /// Removes every pair whose key is `lost`.
+    pub(super) fn remove(&mut self, lost: impl Fn(&[u8]) -> bool) {
+        let bytes = &self.bytes;
+        self.spans.retain(|span| !lost(bytes.get(span.start..span.key_end).unwrap_or_default()));
+    }
+
     /// All pairs in order; a missing value is shown as empty.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&[u8], &[u8])> + ExactSizeIterator {
         self.entries().map(|(key, value)| (key, value.unwrap_or_default()))
@@ -113,14 +125,6 @@ impl Appender<'_> {
 }
 
 #[cfg(test)]
-impl Pairs {
-    /// The value of the last pair with exactly this key (a missing value is empty): what a dict would hold.
-    pub(super) fn get(&self, key: &[u8]) -> Option<&[u8]> {
-        self.iter().rev().find_map(|(name, value)| (name == key).then_some(value))
-    }
-}
-
-#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -153,6 +157,16 @@ mod tests {
         pairs.push_optional(b"empty", Some(b""));
         assert_eq!(pairs.entries().collect::<Vec<_>>(), [(&b"none"[..], None), (b"empty", Some(&b""[..]))]);
         assert_eq!(pairs.get(b"none"), Some(&b""[..]));
+    }
+
+    #[test]
+    fn what_is_removed_leaves_the_others_in_their_order() {
+        let mut pairs = Pairs::default();
+        for (key, value) in [("a", "1"), ("b", "2"), ("A", "3"), ("c", "4"), ("a", "5")] {
+            pairs.push(key.as_bytes(), value.as_bytes());
+        }
+        pairs.remove(|key| key.eq_ignore_ascii_case(b"a"));
+        assert_eq!(pairs.iter().collect::<Vec<_>>(), [(&b"b"[..], &b"2"[..]), (b"c", b"4")]);
     }
 
     #[test]

@@ -78,6 +78,10 @@ impl Host for Scripted {
         self.did.push(Did::Abort);
     }
 
+    fn logs(&self, _: Level) -> bool {
+        true
+    }
+
     fn log(&mut self, level: Level, line: &[u8]) {
         self.did.push(Did::Log(level, String::from_utf8_lossy(line).into_owned()));
     }

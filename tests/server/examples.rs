@@ -143,6 +143,21 @@ wsgi_test!(digest_auth_conf, embedded, |site| {
     }
 });
 
+/// A front server in the same httpd: what it adds to a request is mod_proxy's own.
+const FRONT: &str = "<VirtualHost *:${PORT}>\nServerName front.example\nProxyPass / http://127.0.0.1:${PORT}/\n\
+                     RequestHeader set X-Forwarded-Proto https\nRequestHeader set X-Forwarded-Port 443\n</VirtualHost>";
+
+wsgi_test!(behind_a_load_balancer_conf, embedded, |site| {
+    let text = "import json\ndef application(environ, start_response):\n    start_response('200 OK', [])\n    \
+                names = ['REMOTE_ADDR', 'wsgi.url_scheme', 'HTTP_HOST', 'SERVER_PORT', 'mod_wsgi.process_group']\n    \
+                return [json.dumps([environ[name] for name in names]).encode()]\n";
+    let site = site.load(&["proxy", "proxy_http", "headers"]).file("site/shop.wsgi", text);
+    let site = example(site.conf("Define BALANCERS 127.0.0.1/32"), "behind-a-load-balancer.conf").conf(FRONT);
+    let server = site.start();
+    let through = Request::get("/").header("Host", "front.example").header("X-Forwarded-For", "10.6.6.6, 192.0.2.7");
+    assert_eq!(server.ask(&through).json(), serde_json::json!(["192.0.2.7", "https", "front.example", "443", "shop"]));
+});
+
 wsgi_test!(debian_wsgi_conf, embedded, |site| {
     let site = site.conf("Include ${TREE}/conf-examples/debian/wsgi.conf").app("where");
     assert_eq!(site.start().get("/").status, 200);

@@ -38,6 +38,8 @@ mod interpreters;
 mod lifecycle;
 // From URL to script.
 mod mapping;
+// The Python modules mod_wsgi and apache.
+mod python_api;
 // Which Python, set up how.
 mod python_setup;
 // Responses, good and broken.
@@ -46,3 +48,5 @@ mod response;
 mod scripts;
 // Everything at once.
 mod soak;
+// Headers of a proxy in front.
+mod trusted_proxies;

@@ -152,6 +152,7 @@ impl Child {
             https: false,
             client_method: ask.method.as_bytes(),
             method: ask.method.as_bytes(),
+            log_level: 6,
             request_start: now,
             queue_start: now,
             body,

@@ -13,7 +13,9 @@ use mod_wsgi::board::{BoardLayout, Counts, List, Register, Sight};
 use mod_wsgi::config::DaemonOptions;
 use mod_wsgi::os::channel::Channel;
 use mod_wsgi::os::memory::{SharedWords, shared_clock};
-use mod_wsgi::wire::control::{FromWorker, GroupSettings, Identity, LogSettings, PythonSettings, Reason, ToWorker};
+use mod_wsgi::wire::control::{
+    Apache, FromWorker, GroupSettings, Identity, LogSettings, PythonSettings, Reason, ToWorker,
+};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -61,7 +63,7 @@ pub(crate) fn start(app: &str) -> Start {
             restrict_signal: true,
             case_sensitivity: true,
             module_version: [6, 1, 1],
-            apache_version: [2, 4, 52],
+            apache: Apache { version: [2, 4, 52], ..Apache::default() },
             ..PythonSettings::default()
         },
         identity: Identity::default(),

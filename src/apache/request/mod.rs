@@ -242,6 +242,18 @@ impl<'r> Request<'r> {
         unsafe { log::log_request(self.raw.as_ptr(), level, text) };
     }
 
+    /// Whether that log shows records of this level.
+    pub(crate) fn logs(&self, level: Level) -> bool {
+        // SAFETY: `lend` promised a live request of this thread.
+        unsafe { log::shows_request(self.raw.as_ptr(), level) }
+    }
+
+    /// The least serious level that it shows, as httpd counts.
+    pub(crate) fn log_level(&self) -> u8 {
+        // SAFETY: `lend` promised a live request of this thread.
+        u8::try_from(unsafe { log::request_level(self.raw.as_ptr()) }).unwrap_or(0)
+    }
+
     /// A text for a field of the request.
     pub(in crate::apache) fn copied(&self, text: &[u8]) -> Result<*mut c_char, InnerNul> {
         self.pool().copy_cstring(text).map(|text: &CStr| text.as_ptr().cast_mut())

@@ -1,4 +1,4 @@
-//! Directives about who may do what: scripts that check access, and proxies that are believed. The latter come later.
+//! Directives about who may do what: scripts that check access.
 
 use std::os::unix::ffi::OsStringExt as _;
 use std::sync::Arc;
@@ -123,32 +123,4 @@ pub(super) const GROUP_AUTHORITATIVE: Directive = Directive {
     ),
     apply: |_, words| words.on_off().map(|_| ()),
     ..ROW
-};
-
-pub(super) const TRUSTED_PROXY_HEADERS: Directive = Directive {
-    name: c"WSGITrustedProxyHeaders",
-    context: Context::FileInfo,
-    arguments: Arguments::List,
-    options: &[],
-    syntax: "WSGITrustedProxyHeaders header ...",
-    merge: Merge::InnerList,
-    help: c"Headers of a proxy that change what the application sees (not yet)",
-    doc: "Will name the headers, such as `X-Forwarded-For`, by which a proxy in front tells the client's address, scheme and \
-          host to the application.",
-    standing: Standing::Later(
-        "comes with a later version of this module; remove the line, and use httpd's RemoteIPHeader, or middleware in the \
-         application",
-    ),
-    ..ROW
-};
-
-pub(super) const TRUSTED_PROXIES: Directive = Directive {
-    name: c"WSGITrustedProxies",
-    syntax: "WSGITrustedProxies address|network ...",
-    help: c"Addresses of proxies whose headers are believed (not yet)",
-    doc: "Will name the addresses and networks of proxies from which `WSGITrustedProxyHeaders` are believed.",
-    standing: Standing::Later(
-        "comes with a later version of this module; remove the line, and use httpd's RemoteIPTrustedProxy",
-    ),
-    ..TRUSTED_PROXY_HEADERS
 };

@@ -367,7 +367,7 @@ const ROWS: [Row; 46] = [
         "Off",
         OffOnly,
         "On will let the applications ask `mod_wsgi.server_metrics()`. It comes with a later version and is refused \
-         until then.",
+         until then: httpd's scoreboard is in memory that only its own children have.",
     ),
 ];
 

@@ -7,6 +7,7 @@ mod daemon;
 mod daemon_options;
 mod daemon_values;
 mod obsolete;
+mod proxies;
 mod python;
 mod requests;
 mod scripts;
@@ -80,8 +81,8 @@ pub static DIRECTIVES: [Directive; 59] = [
     python::SWITCH_INTERVAL,
     telemetry::TELEMETRY_OPTIONS,
     telemetry::TELEMETRY_SERVICE,
-    access::TRUSTED_PROXIES,
-    access::TRUSTED_PROXY_HEADERS,
+    proxies::TRUSTED_PROXIES,
+    proxies::TRUSTED_PROXY_HEADERS,
     obsolete::USER_AUTHORITATIVE,
     obsolete::VERBOSE_DEBUGGING,
 ];

@@ -68,7 +68,7 @@ struct Ready {
 /// Checks what `prepare` will need, so that `configtest` finds what is wrong, and not a graceful restart, which httpd would not
 /// survive (`check_config`): that groups and what names them fit together, that users and programs exist.
 pub(crate) fn check(main: &Server<'_>) -> Started {
-    let servers = main.and_hosts().filter_map(|host| Some((host.hostname(), host.config::<ServerConfig>()?)));
+    let servers = main.records::<ServerConfig>().map(|(host, record)| (host.hostname(), record));
     let checked = check_groups(servers)
         .and_then(|()| wanted(*main, Httpd::new(process::user_and_group())))
         .and_then(|wanted| if wanted.is_empty() { Ok(()) } else { executables::open().map(drop) });

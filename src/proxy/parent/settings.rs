@@ -13,7 +13,7 @@ use crate::front::{VERSION, seen_from};
 use crate::proxy::group::Home;
 use crate::proxy::owner::Owner;
 use crate::wire;
-use crate::wire::control::{GroupSettings, LogSettings, PythonSettings};
+use crate::wire::control::{Apache, GroupSettings, LogSettings, PythonSettings};
 use crate::wsgi::{Quoted, group_script_name, resource_of};
 
 /// A group as configured, before it has sockets.
@@ -31,12 +31,11 @@ pub(super) struct Wanted<'s> {
 /// # Errors
 /// A sentence for the administrator: names that can't be resolved.
 pub(super) fn wanted<'s>(main: Server<'s>, httpd: Httpd) -> Result<Vec<Wanted<'s>>, String> {
-    let records = || main.and_hosts().filter_map(|host| host.config::<ServerConfig>());
+    let records = || main.records::<ServerConfig>().map(|(_, record)| record);
     let process = records().next().map(|main| main.process.clone()).unwrap_or_default();
     let mut found = Vec::new();
-    for host in main.and_hosts() {
-        let daemons = host.config::<ServerConfig>().map(|config| config.daemons.as_slice()).unwrap_or_default();
-        for group in daemons {
+    for (host, config) in main.records::<ServerConfig>() {
+        for group in &config.daemons {
             let imports = imports(group, records());
             let alone = alone(group, main);
             let wanted = one(group, host, httpd, &process, imports, alone)
@@ -140,6 +139,13 @@ fn python(process: &ProcessConfig, home: Option<&Vec<u8>>) -> PythonSettings {
         restrict_signal: process.restrict_signal,
         case_sensitivity: process.case_sensitivity,
         module_version: VERSION,
-        apache_version: [major, minor, patch],
+        apache: Apache {
+            version: [major, minor, patch],
+            description: server::description(),
+            build_date: server::built().to_vec(),
+            mpm_name: server::mpm_name().to_vec(),
+            processes: server::max_daemons().unwrap_or(1).max(1),
+            threads: server::max_threads().unwrap_or(1).max(1),
+        },
     }
 }

@@ -123,6 +123,24 @@ wsgi_test!(a_dispatch_script_sees_what_the_application_will_and_changes_nothing_
     assert!(!seen.contains_key("mod_wsgi.callable_object") && !seen.contains_key("apache.request_rec"));
 });
 
+wsgi_test!(a_dispatch_script_sees_what_trusted_proxies_say, |site| {
+    let site = dispatched(site)
+        .conf("<Location />\n  WSGIDispatchScript ${APPS}/dispatch/dispatch.py application-group=desk\n</Location>");
+    let server = site
+        .conf(
+            "WSGITrustedProxies 127.0.0.1\nWSGITrustedProxyHeaders X-Forwarded-For X-Forwarded-Proto\nSetEnv HTTPS on",
+        )
+        .start();
+    for (scheme, https) in [("https", json!("1")), ("http", Value::Null), ("neither", json!("on"))] {
+        let request = Request::get("/?process_group=!environ").header("X-Forwarded-For", "192.0.2.7");
+        let answer = server.ask(&request.header("X-Forwarded-Proto", scheme)).json();
+        let seen = kept(&server, "environ");
+        assert_eq!(seen["REMOTE_ADDR"], "192.0.2.7");
+        assert_eq!(seen["REMOTE_ADDR"], answer["REMOTE_ADDR"]);
+        assert_eq!(seen.get("HTTPS").unwrap_or(&Value::Null), &https, "{scheme}");
+    }
+});
+
 wsgi_test!(the_request_record_is_passed_in_embedded_mode_only_and_ends_with_the_request, |site| {
     let embedded = !site.setting.mode.is_daemon();
     let site = dispatched(site).conf(EVERYWHERE).threads(1).children(1).daemon("processes=1 threads=1");

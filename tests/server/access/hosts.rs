@@ -87,8 +87,9 @@ wsgi_test!(static_files_are_guarded_too_and_an_inner_script_replaces_an_outer_on
 
 wsgi_test!(an_access_script_sees_the_request_but_no_secrets, both_interpreters, |site| {
     let site = asked(site).conf(EVERYWHERE).conf("SetEnv SECRET x\nServerAdmin me@example.com");
-    let server = site.start();
+    let server = site.conf("WSGITrustedProxyHeaders X-Real-IP").start();
     let request = Request::post("//a//b/?environ", "body").header("X-Ask", "1").header("X_Ask", "2");
+    let request = request.header("X-Real-IP", "192.0.2.7");
     let request = request.header("Authorization", "Bearer x").header("Proxy-Authorization", "Bearer y");
     assert_eq!(server.ask(&request.header("Proxy", "http://evil").header("Content-Type", "text/x")).status, 200);
     let kept = kept(&server, "environ");
@@ -104,6 +105,7 @@ wsgi_test!(an_access_script_sees_the_request_but_no_secrets, both_interpreters, 
             "HTTP_CONNECTION",
             "HTTP_HOST",
             "HTTP_X_ASK",
+            "HTTP_X_REAL_IP",
             "PATH_INFO",
             "QUERY_STRING",
             "REMOTE_ADDR",
@@ -128,6 +130,7 @@ wsgi_test!(an_access_script_sees_the_request_but_no_secrets, both_interpreters, 
         ]
     );
     assert_eq!(environ["HTTP_X_ASK"], "1");
+    assert_eq!(environ["REMOTE_ADDR"], "127.0.0.1", "who is asked about the peer is told of the peer, proxy or not");
     assert_eq!((&environ["REQUEST_METHOD"], &environ["REQUEST_URI"]), (&json!("POST"), &json!("//a//b/?environ")));
     assert_eq!((&environ["mod_wsgi.process_group"], &environ["mod_wsgi.application_group"]), (&json!(""), &json!("")));
     assert_eq!(environ["mod_wsgi.version"], json!([6, 1, 1]));
@@ -192,4 +195,23 @@ wsgi_test!(access_scripts_run_where_applications_may_not, groups, |site| {
     let server = site.conf(EVERYWHERE).expect_log("WSGI0057: ").start();
     assert_eq!(server.get("/").status, 200);
     assert_eq!(server.get("/?false").status, 403);
+});
+
+const INCLUDES: &str = "import mod_wsgi\n\ndef application(environ, start_response):\n    mod_wsgi.request_data()\n    \
+                        start_response('200 OK', [('Content-Type', 'text/html')])\n    \
+                        yield b'<!--#include virtual=\"/page.txt\" -->'\n";
+const ASKED: &str = "import mod_wsgi\n\ndef allow_access(environ, host):\n    try:\n        mod_wsgi.request_data()\n    \
+                     except RuntimeError:\n        return True\n    return False\n";
+
+wsgi_test!(a_script_that_is_asked_about_a_sub_request_has_no_request_data, embedded, |site| {
+    let site = site.load(&["include"]).file("htdocs/page.txt", "included").file("apps/s/app.wsgi", INCLUDES);
+    let site = site.file("apps/asked.py", ASKED).conf("WSGIScriptAlias /app ${APPS}/s/app.wsgi");
+    let site = site.conf("<Location /page.txt>\n  WSGIAccessScript ${APPS}/asked.py\n</Location>");
+    let site = site.conf("<Location /app>\n  Options +Includes\n  SetOutputFilter INCLUDES\n</Location>");
+    // The script that is asked has the main interpreter: the application's own, and another one.
+    let site = site.conf("<Location /app/main>\n  WSGIApplicationGroup %{GLOBAL}\n</Location>");
+    let server = site.conf("<Location /app/other>\n  WSGIApplicationGroup other\n</Location>").start();
+    for target in ["/app/main", "/app/other"] {
+        assert_eq!(server.get(target).ok(), "included", "{target}");
+    }
 });

@@ -63,6 +63,8 @@ wsgi_test!(names_are_unique_in_the_whole_server, groups, |site| {
     let apart = "<VirtualHost *:80>\nServerName one\nWSGIDaemonProcess shop\n</VirtualHost>\n<VirtualHost *:80>\nServerName two\nWSGIDaemonProcess shop\n</VirtualHost>";
     refused(&site, apart, &["WSGIDaemonProcess", "shop"]);
     loads(&site, "WSGIDaemonProcess shop\nWSGIDaemonProcess Shop", &[]);
+    // httpd gives a host without lines of ours the main server's record.
+    loads(&site, "WSGIDaemonProcess shop\n<VirtualHost *:80>\nServerName plain\n</VirtualHost>", &[]);
 });
 
 wsgi_test!(groups_named_by_other_directives_must_be_there, groups, |site| {
