@@ -177,7 +177,8 @@ fn length(count: usize) -> NonZeroUsize {
 
 const WORD: NonZeroUsize = NonZeroUsize::new(size_of::<AtomicU32>()).unwrap();
 
-const SEALS: SealFlag = SealFlag::F_SEAL_SHRINK.union(SealFlag::F_SEAL_GROW);
+/// The last one, because with further seals nobody could write any more.
+const SEALS: SealFlag = SealFlag::F_SEAL_SHRINK.union(SealFlag::F_SEAL_GROW).union(SealFlag::F_SEAL_SEAL);
 
 /// Sleeps while `word` holds `seen`: until it is rung, or the time is over, or for no reason at all.
 pub fn sleep_on(word: &AtomicU32, seen: u32, within: Duration) {
@@ -201,7 +202,7 @@ pub fn ring(word: &AtomicU32, sleepers: i32) {
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::AsFd as _;
+    use std::os::fd::{AsFd as _, AsRawFd as _};
     use std::time::Instant;
 
     use super::*;
@@ -243,6 +244,31 @@ mod tests {
         // Nobody can take it away, or be made to believe that there is more.
         let file = File::from(descriptor);
         assert!(file.set_len(4096).is_err() && file.set_len(1 << 20).is_err());
+    }
+
+    #[test]
+    fn who_has_a_descriptor_changes_neither_size_nor_seals() {
+        use std::os::unix::fs::FileExt as _;
+
+        let (shared, descriptor) = SharedWords::with_descriptor(5).unwrap();
+        let size = size_of_val(shared.words()) as u64;
+        // Opened again, as who may look into /proc does.
+        let path = format!("/proc/self/fd/{}", descriptor.as_raw_fd());
+        let again = File::options().read(true).write(true).open(path).unwrap();
+        for file in [File::from(descriptor), again] {
+            for length in [0, size - 1, size + 1, 1 << 20] {
+                assert_eq!(file.set_len(length).unwrap_err().kind(), io::ErrorKind::PermissionDenied, "{length}");
+            }
+            assert!(file.write_at(b"x", size).is_err());
+            for seal in [SealFlag::F_SEAL_WRITE, SealFlag::from_bits_retain(libc::F_SEAL_FUTURE_WRITE)] {
+                assert!(fcntl(&file, FcntlArg::F_ADD_SEALS(seal)).is_err(), "{seal:?}");
+            }
+            assert_eq!(file.metadata().unwrap().len(), size);
+        }
+        // What anybody could change is not taken.
+        let open = File::from(memfd_create(c"open", MFdFlags::MFD_ALLOW_SEALING).unwrap());
+        open.set_len(size).unwrap();
+        assert_eq!(SharedWords::of(open.into(), 5).unwrap_err().kind(), io::ErrorKind::InvalidData);
     }
 
     #[test]

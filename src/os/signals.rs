@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 /// The signals asked for, blocked for the calling thread and threads that it starts later; processes started by `os::spawn` begin
@@ -37,6 +37,20 @@ impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.descriptor.as_fd()
     }
+}
+
+/// From now on SIGSEGV and SIGBUS end the process, whoever sends them. Rust's runtime begins with a handler that looks for overflown
+/// stacks and lets the first signal that is sent by another process go by. Called before applications run, which may install theirs.
+///
+/// # Errors
+/// The system's.
+pub fn crash_by_default() -> io::Result<()> {
+    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+    for signal in [Signal::SIGSEGV, Signal::SIGBUS] {
+        // SAFETY: no code of this process runs for a signal at its default.
+        unsafe { sigaction(signal, &default) }?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::application::{Applications, Constants, Reload};
 use crate::board::BoardLayout;
 use crate::os::channel::Channel;
 use crate::os::stream::Listener;
-use crate::os::{forked, handlers, identity, limits, title};
+use crate::os::{forked, handlers, identity, limits, signals, title};
 use crate::python::{Apache, HashSeed, MainThread, Runtime, Settings, deliver_signal};
 use crate::supervise::worker::Limits;
 use crate::wire::control::{FromWorker, GroupSettings, ToWorker};
@@ -43,6 +43,7 @@ pub(super) fn begin() -> Result<Option<MainThread>, Unfit> {
     };
     log::set_level(group.log_level);
     title::set(&group.options.display_name(&group.name));
+    signals::crash_by_default().map_err(|cause| unfit(&channel, cannot_start(&cause)))?;
     // Before chroot=: it needs /dev/null.
     forked::keep_from_children().map_err(|cause| unfit(&channel, cannot_start(&cause)))?;
     let layout = BoardLayout::new(group.options.processes(), group.options.threads());

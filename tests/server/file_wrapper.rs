@@ -158,3 +158,40 @@ wsgi_test!(a_client_that_goes_leaves_no_descriptor_behind, |site| {
     }
     until("the files to be closed", || (open() == 0).then_some(()));
 });
+
+wsgi_test!(a_file_that_is_cut_while_it_is_sent_is_an_answer_cut_off, every_mpm, |site| {
+    let site = site.mount("/file", "file").conf("SetEnv demo.var ${ROOT}/var");
+    let mut site = site.file("var/data", DATA);
+    let cases = [("On", "On"), ("On", "Off"), ("Off", "On"), ("Off", "Off")];
+    for (number, (httpd, wsgi)) in cases.iter().enumerate() {
+        let lines = format!("EnableSendfile {httpd}\n  WSGIEnableSendfile {wsgi}\n  EnableMMAP On");
+        site = site.mount(&format!("/{number}"), "file").conf(&format!("<Location /{number}>\n  {lines}\n</Location>"));
+    }
+    let server = site.start();
+    assert_eq!(server.get("/file").ok(), DATA);
+    let before = server.descendants();
+    for number in 0..cases.len() {
+        let (httpd, wsgi) = cases[number];
+        for keep in [0, 4097] {
+            let name = format!("large-{number}-{keep}");
+            let file = File::create(server.root.join(&format!("var/{name}"))).unwrap();
+            file.set_len(60_000_000).unwrap();
+            let mut connection = server.connect();
+            connection.read_slowly(std::time::Duration::ZERO);
+            connection.send_head(&Request::get(&format!("/{number}?name={name}")).keep_alive());
+            // It is being sent, and most of it waits for the client.
+            connection.peek();
+            file.set_len(keep).unwrap();
+            let response = connection.response("GET");
+            assert_eq!(
+                (response.status, response.complete),
+                (200, false),
+                "EnableSendfile {httpd}, WSGI {wsgi}, {keep}"
+            );
+            assert!(response.body.len() < 50_000_000);
+            assert_eq!(server.get("/file").ok(), DATA, "EnableSendfile {httpd}, WSGI {wsgi}, {keep}");
+        }
+    }
+    let now = server.descendants();
+    assert!(before.iter().all(|id| now.contains(id)), "who served goes on: {before:?}, {now:?}");
+});

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use mod_wsgi::wire::End;
@@ -9,7 +10,7 @@ use mod_wsgi::wire::control::{FromWorker, Reason, ToWorker};
 use nix::sys::signal::Signal;
 
 use crate::child::{Answer, Ask, Child, mtime};
-use crate::supervisor::{Worker, start, until};
+use crate::supervisor::{SOON, Worker, start, until};
 
 const APP: &str = r#"
 import atexit, os, sys, time
@@ -145,33 +146,40 @@ fn fate(child: &mut Child, ask: &Ask<'_>) -> Fate {
 
 #[test]
 fn a_drain_under_load_loses_nothing() {
+    const CLIENTS: usize = 6;
     for round in 0..12_u64 {
         let Some(mut worker) = start(APP).options(|options| options.threads = Some(3)).ready() else { return };
         let ask = worker.get("/");
-        let answered = std::thread::scope(|scope| {
+        // A connection that the worker has not accepted by then waits for its successor, and here is none.
+        let accepted = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
             let hammer = |mut child: Child| {
-                let ask = ask.clone();
+                let (ask, accepted) = (&ask, &accepted);
                 move || {
-                    let mut answered = 0;
-                    loop {
-                        match fate(&mut child, &ask) {
-                            Fate::Answered => answered += 1,
-                            Fate::Elsewhere => return answered,
+                    for answered in 0.. {
+                        match fate(&mut child, ask) {
+                            Fate::Answered => drop(accepted.fetch_add(usize::from(answered == 0), Ordering::Relaxed)),
+                            Fate::Elsewhere => return,
                             Fate::Lost => panic!("a request is lost after {answered}"),
                         }
                     }
                 }
             };
-            let threads: Vec<_> = (0..6).map(|_| scope.spawn(hammer(worker.connect()))).collect();
-            std::thread::sleep(Duration::from_millis(30 + 7 * round));
+            let threads: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(hammer(worker.connect()))).collect();
+            // No failure in here: they would go on for ever.
+            let begin = Instant::now();
+            while accepted.load(Ordering::Relaxed) < CLIENTS && begin.elapsed() < SOON {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            std::thread::sleep(Duration::from_millis(7 * round));
             if round.is_multiple_of(2) {
                 worker.drain(None);
             } else {
                 worker.signal(Signal::SIGTERM);
             }
-            threads.into_iter().map(|thread| thread.join().unwrap()).sum::<u32>()
+            threads.into_iter().for_each(|thread| thread.join().unwrap());
         });
-        assert!(answered > 0);
+        assert_eq!(accepted.into_inner(), CLIENTS);
         assert_eq!(worker.end(), 0, "{:#?}", worker.log());
     }
 }

@@ -82,9 +82,10 @@ fn one<'s>(
     Ok(Wanted { settings, server: host, home, socket_owner, script_owner: identity::script_owner(options)? })
 }
 
-/// What must be equal where sockets are used on: everything, and the language that is spoken over them.
+/// What must be equal where sockets are used on: everything, and the language that is spoken over them. That of the build, since the
+/// frames' version tells nothing of boards and settings.
 fn key(settings: &GroupSettings, socket_owner: Option<u32>) -> Result<String, String> {
-    let all = serde_json::to_vec(&(settings, socket_owner, wire::VERSION))
+    let all = serde_json::to_vec(&(settings, socket_owner, wire::LANGUAGE))
         .map_err(|error| format!("has settings that can't be written down: {error}"))?;
     Ok(Md5::digest(&all).iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -43,6 +43,30 @@ wsgi_test!(a_worker_that_crashes_is_a_502, groups, |site| {
     }
 });
 
+wsgi_test!(a_crash_signal_of_another_process_ends_a_worker, groups, |site| {
+    let script = "import faulthandler, os\ndef application(environ, start_response):\n    if environ['QUERY_STRING']:\n        faulthandler.enable(file=2)\n    start_response('200 OK', [])\n    return [b'%d' % os.getpid()]\n";
+    let site = site.file("apps/s/app.wsgi", script).group("shop", "threads=2");
+    let server = site.conf("WSGIProcessGroup shop\nWSGIScriptAlias / ${APPS}/s/app.wsgi").start();
+    for signal in [Signal::SIGSEGV, Signal::SIGBUS] {
+        for query in ["", "?faulthandler"] {
+            let id: u32 = server.get(&format!("/{query}")).ok().parse().unwrap();
+            send(id, signal);
+            wait_end(id);
+            expect_end(&server, id);
+            let line =
+                server.log().into_iter().find(|line| line.message.contains(&format!("(pid {id}) ended"))).unwrap();
+            assert!(line.message.contains(&format!("by signal {signal}")), "{}", line.message);
+        }
+    }
+    for text in ["Segmentation fault", "Bus error"] {
+        server.wait_log(text);
+    }
+    for text in ["Current thread", "Thread 0x", "File \"", "Extension modules", "<no Python frame>"] {
+        server.allow_log(text);
+    }
+    pid(&server);
+});
+
 wsgi_test!(an_answer_that_a_crash_cuts_off_looks_cut_off, groups_every_mpm, |site| {
     let server = act(site, "threads=2").start();
     let (mut connection, first) = held(&server, "/begun", "one");

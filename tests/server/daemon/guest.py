@@ -1,5 +1,6 @@
 """A process that has no business at the sockets given as arguments. Tries each of them in several ways and prints, as
 JSON, what came back: [[case, error or None, bytes received, whether the other end closed]]."""
+import concurrent.futures
 import json
 import os
 import socket
@@ -13,19 +14,20 @@ def frame(kind, payload, flags=0, length=None):
 
 # Of the frames: wire::VERSION.
 VERSION = 2
+HELLO = struct.pack("<H", VERSION) + b"\0" * 32 + struct.pack("<Q", 1)
 
 CASES = {
     "silence": b"",
     "one byte": b"\x01",
     "junk": os.urandom(65536),
     "HTTP": b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
-    "wrong secret": frame(1, struct.pack("<H", VERSION) + b"\0" * 32),
-    "wrong secret and a request": frame(1, struct.pack("<H", VERSION) + b"\0" * 32) + frame(2, b"\0" * 200),
-    "other version": frame(1, struct.pack("<H", 65535) + b"\0" * 32),
-    "half a greeting": frame(1, struct.pack("<H", VERSION) + b"\0" * 32)[:20],
+    "wrong secret": frame(1, HELLO),
+    "wrong secret and a request": frame(1, HELLO) + frame(2, b"\0" * 200),
+    "other version": frame(1, struct.pack("<H", 65535) + HELLO[2:]),
+    "half a greeting": frame(1, HELLO)[:20],
     "request first": frame(2, b"\0" * 200),
     "unknown kind": frame(99, b""),
-    "unknown flags": frame(1, struct.pack("<H", VERSION) + b"\0" * 32, flags=255),
+    "unknown flags": frame(1, HELLO, flags=255),
     "huge length": frame(1, b"", length=0xFFFFFFFF),
 }
 
@@ -52,4 +54,12 @@ def attempt(path, data):
         return type(cause).__name__, len(received), False
 
 
-print(json.dumps([[name, *attempt(path, data)] for path in sys.argv[1:] for name, data in CASES.items()]))
+def attempts(paths):
+    pairs = [(path, name) for path in paths for name in CASES]
+    with concurrent.futures.ThreadPoolExecutor(len(pairs)) as pool:
+        results = pool.map(lambda pair: attempt(pair[0], CASES[pair[1]]), pairs)
+        return json.dumps([[name, *result] for (_, name), result in zip(pairs, results)])
+
+
+if __name__ == "__main__":
+    print(attempts(sys.argv[1:]))

@@ -1,13 +1,14 @@
 //! Ends of processes that are planned: limits, timeouts, signals; and that another one is there at once.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
 use super::{act, held, pid, release, replaced};
 use crate::harness::process::{is_alive, send, wait_end};
-use crate::harness::{Request, Server, until, wait, wsgi_test};
+use crate::harness::{Request, Server, Site, until, wait, wsgi_test};
 
 /// Waits until a line of the log has all of `parts`.
 fn wait_line(server: &Server, parts: &[&str]) {
@@ -344,4 +345,69 @@ wsgi_test!(a_slow_successor_keeps_nobody_waiting, groups, |site| {
     }
     server.root.write("var/go", "");
     replaced(&server, first);
+});
+
+/// What makes a process want to be replaced.
+enum Wish {
+    Load,
+    Request(&'static str),
+    Signal(Signal),
+}
+
+wsgi_test!(under_load_nobody_waits_for_a_slow_successor_whatever_it_follows, groups, |site| {
+    let setting = site.setting;
+    let script = "import os, time\nVAR = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(__file__))), 'var')\nkept = []\nif os.path.exists(VAR + '/slow'):\n    open(VAR + '/loading-%d' % os.getpid(), 'w').close()\n    while os.path.exists(VAR + '/slow'):\n        time.sleep(0.002)\ndef application(environ, start_response):\n    if environ['PATH_INFO'] == '/keep':\n        kept.append(b'x' * int(environ['QUERY_STRING']))\n    start_response('200 OK', [])\n    return [b'%d' % os.getpid()]\n";
+    for (options, wish) in [
+        ("maximum-requests=60", Wish::Load),
+        ("restart-interval=1", Wish::Load),
+        ("maximum-memory=200000000", Wish::Request("/keep?250000000")),
+        ("", Wish::Signal(Signal::SIGUSR1)),
+        ("graceful-timeout=1", Wish::Signal(Signal::SIGUSR1)),
+        ("eviction-timeout=1", Wish::Signal(Signal::SIGUSR1)),
+    ] {
+        let Some(site) = Site::new("wish", setting) else { return };
+        // Named statically, it is loaded by each process before it serves.
+        let site = site.file("apps/s/app.wsgi", script).group("shop", &format!("threads=4 {options}"));
+        let mount = "WSGIScriptAlias / ${APPS}/s/app.wsgi process-group=shop application-group=%{GLOBAL}";
+        let server = site.threads(16).conf(mount).start();
+        pid(&server);
+        server.root.write("var/slow", "");
+        let done = AtomicBool::new(false);
+        let counts: [AtomicUsize; 8] = Default::default();
+        let loading = || {
+            let names = std::fs::read_dir(server.root.join("var")).unwrap().flatten().map(|entry| entry.file_name());
+            names.filter_map(|name| name.to_str()?.strip_prefix("loading-")?.parse::<u32>().ok()).next()
+        };
+        std::thread::scope(|scope| {
+            let guard = super::restarts::Done(&done);
+            for count in &counts {
+                scope.spawn(|| {
+                    while !done.load(Ordering::Relaxed) {
+                        pid(&server);
+                        count.fetch_add(1, Ordering::Relaxed);
+                    }
+                });
+            }
+            let old = pid(&server);
+            match wish {
+                Wish::Load => {}
+                Wish::Request(path) => drop(server.get(path).ok()),
+                Wish::Signal(signal) => drop(send(old, signal)),
+            }
+            let new = until(&format!("a successor after {options}"), loading);
+            let before = counts.each_ref().map(|count| count.load(Ordering::Relaxed));
+            // Whoever waited for it would not be answered: its import lasts.
+            until(&format!("everybody to be answered meanwhile, {options}"), || {
+                counts
+                    .iter()
+                    .zip(before)
+                    .all(|(count, before)| count.load(Ordering::Relaxed) > before + 30)
+                    .then_some(())
+            });
+            assert_ne!(pid(&server), new, "{options}");
+            std::fs::remove_file(server.root.join("var/slow")).unwrap();
+            until(&format!("the end of the old one, {options}"), || (!is_alive(old)).then_some(()));
+            drop(guard);
+        });
+    }
 });

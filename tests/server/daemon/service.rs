@@ -1,13 +1,15 @@
 //! What a service manager, logrotate and a package manager do to a server: stops, reloads, new log files, new programs.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use nix::sys::signal::Signal;
 
 use super::restarts::{supervisor, under_load};
 use super::{act, edit, group_of, held, pid, release, replaced, two_users};
+use crate::harness::folder::Folder;
 use crate::harness::process::{descendants_of, is_alive, send, wait_end};
-use crate::harness::{Server, until, wsgi_test};
+use crate::harness::{Server, Site, until, wsgi_test};
 
 /// The workers of this moment.
 fn workers(server: &Server) -> Vec<u32> {
@@ -57,27 +59,48 @@ wsgi_test!(a_new_log_file_gets_the_lines_of_workers_that_drain, groups, |site| {
     server.stop(|_| {});
 });
 
-wsgi_test!(an_upgrade_loses_no_request, groups, |site| {
+/// Module and programs.
+const FILES: [&str; 3] = ["mod_wsgi.so", "mod_wsgi-supervisor", "mod_wsgi-worker"];
+
+/// Module and programs are replaced by others under load; whether these speak another language, and so have sockets of their own.
+fn upgrade(site: Site, renew: impl FnOnce(&Folder), speaks_otherwise: bool) {
     let site = site.own_module();
     let server = act(site, "processes=2 threads=4").threads(16).children(2).start();
     let before = pid(&server);
     let (mut connection, holder) = held(&server, "/hold", "one");
     let old = supervisor(&server).unwrap();
+    let all = workers(&server);
+    let sockets = || {
+        let entries = fs::read_dir(server.root.join("run")).unwrap().flatten().map(|entry| entry.file_name());
+        entries.filter(|name| name.to_string_lossy().ends_with(".sock")).collect::<BTreeSet<_>>()
+    };
+    let known = sockets();
     under_load(&server, || {
-        server.root.renew_module();
+        renew(&server.root);
         server.graceful();
         replaced(&server, before);
     });
     until("another supervisor", || supervisor(&server).filter(|new| *new != old));
+    let fresh: BTreeSet<_> = sockets().difference(&known).cloned().collect();
+    assert_eq!(fresh.len(), if speaks_otherwise { 2 } else { 0 }, "{known:?}, {fresh:?}");
     release(&server, "one");
     assert_eq!(connection.response("GET").ok(), holder.to_string(), "what was begun is finished");
-    wait_end(before);
-    wait_end(old);
+    all.into_iter().chain([before, old]).for_each(wait_end);
     assert!(server.log_text().contains("mod_wsgi has changed"));
-    let new = fs::canonicalize(server.root.join("modules/mod_wsgi-worker")).unwrap();
-    for worker in workers(&server) {
-        assert_eq!(crate::harness::process::program(worker), Some(new.clone()), "the new program");
+    for (id, name) in
+        workers(&server).into_iter().map(|id| (id, FILES[2])).chain([(supervisor(&server).unwrap(), FILES[1])])
+    {
+        let new = fs::canonicalize(server.root.join("modules").join(name)).unwrap();
+        assert_eq!(crate::harness::process::program(id), Some(new), "the new program");
     }
+}
+
+wsgi_test!(an_upgrade_loses_no_request, groups, |site| {
+    upgrade(site, Folder::renew_module, false);
+});
+
+wsgi_test!(an_upgrade_to_a_build_that_speaks_otherwise_loses_no_request, groups, |site| {
+    upgrade(site, |root| root.renew_as_another_build(FILES), true);
 });
 
 wsgi_test!(a_graceful_restart_renames_a_group_and_changes_its_user, groups, |site| {

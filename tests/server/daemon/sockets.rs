@@ -28,12 +28,14 @@ fn guest(server: &Server, user: Option<&User>, work: impl FnOnce()) -> Vec<(Stri
     let child = command.current_dir("/").stdout(std::process::Stdio::piped()).spawn().unwrap();
     work();
     let output = child.wait_with_output().unwrap();
-    let found: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+    results(&serde_json::from_slice(&output.stdout).unwrap())
+}
+
+/// What `guest.py` says: for each case the error, the bytes received, and whether the other end closed.
+fn results(found: &Value) -> Vec<(String, Value)> {
+    let found = found.as_array().unwrap();
     assert!(!found.is_empty());
-    found
-        .into_iter()
-        .map(|mut item| (item[0].take().as_str().unwrap().to_owned(), json!([item[1], item[2], item[3]])))
-        .collect()
+    found.iter().map(|item| (item[0].as_str().unwrap().to_owned(), json!([item[1], item[2], item[3]]))).collect()
 }
 
 /// The user that httpd's children are, where that is another one.
@@ -58,6 +60,68 @@ wsgi_test!(a_guest_gets_nothing_and_harms_nobody, groups, |site| {
     pid(&server);
     assert!(resident(first) < before + 20_000_000);
     server.expect_log("WSGI0034");
+});
+
+wsgi_test!(the_application_of_another_group_gets_nothing_and_harms_nobody, groups, |site| {
+    // Of the same user: it may connect.
+    let script = "import glob\ndef application(environ, start_response):\n    start_response('200 OK', [])\n    return [attempts(glob.glob(environ['demo.var'] + '/../run/*.sock')).encode()]\n";
+    let site = site.file("apps/thief/app.wsgi", [include_str!("guest.py"), script].concat()).group("thief", "");
+    let site = site.conf("WSGIScriptAlias /thief ${APPS}/thief/app.wsgi process-group=thief");
+    let server = act(site, "processes=2 threads=2").start();
+    let first = pid(&server);
+    let before = resident(first);
+    let found = std::thread::scope(|scope| {
+        let thief = scope.spawn(|| server.get("/thief").json());
+        while !thief.is_finished() {
+            pid(&server);
+        }
+        thief.join().unwrap()
+    });
+    // Those of both groups.
+    assert_eq!(sockets(&server, "run").len(), 3);
+    let found = results(&found);
+    assert_eq!(found.len() % 3, 0);
+    for (case, result) in found {
+        assert_eq!(result, json!([null, 0, true]), "{case}: error, bytes received, closed");
+    }
+    assert!(resident(first) < before + 20_000_000);
+    server.expect_log("WSGI0034");
+});
+
+wsgi_test!(shared_memory_can_be_cut_and_stretched_by_no_application, usual, |site| {
+    // httpd is of the application's user, so that it can reach what the parent and the supervisor have.
+    let script = r#"import fcntl, glob, json, os
+def application(environ, start_response):
+    found, done = 0, []
+    for path in glob.glob('/proc/[0-9]*/fd/*') + glob.glob('/proc/self/map_files/*'):
+        try:
+            if not os.readlink(path).startswith('/memfd:wsgi-words'):
+                continue
+            descriptor = os.open(path, os.O_RDWR)
+        except OSError:
+            continue
+        found += 1
+        size = os.fstat(descriptor).st_size
+        for what, change in [
+            ('cut', lambda: os.ftruncate(descriptor, size // 2)),
+            ('stretched', lambda: os.ftruncate(descriptor, size * 2)),
+            ('written behind its end', lambda: os.pwrite(descriptor, b'x', size)),
+            # F_SEAL_FUTURE_WRITE: no later process could map it.
+            ('sealed', lambda: fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, 16)),
+        ]:
+            try:
+                change()
+                done.append(what + ' ' + path)
+            except OSError:
+                pass
+        os.close(descriptor)
+    own = sum('/memfd:wsgi-words' in os.path.realpath(path) for path in glob.glob('/proc/self/fd/*'))
+    start_response('200 OK', [])
+    return [json.dumps([found > 0, own, done]).encode()]
+"#;
+    let site = site.file("apps/s/app.wsgi", script).conf("WSGIScriptAlias / ${APPS}/s/app.wsgi").group("other", "");
+    let server = site.unprivileged().start();
+    assert_eq!(server.get("/").json(), json!([true, 0, []]), "whether any was found, its own descriptors, what it did");
 });
 
 wsgi_test!(other_users_cannot_even_connect, groups, |site| {

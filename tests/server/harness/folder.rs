@@ -51,10 +51,28 @@ impl Folder {
 
     /// Puts other files in the place of the site's own module and programs, as a package manager does.
     pub(crate) fn renew_module(&self) {
-        let files: Vec<PathBuf> = fs::read_dir(self.join("modules")).unwrap().flatten().map(|one| one.path()).collect();
-        for file in files {
+        self.renew(["mod_wsgi.so", "mod_wsgi-supervisor", "mod_wsgi-worker"], |bytes| bytes);
+    }
+
+    /// The same with these files of a build that speaks another language.
+    pub(crate) fn renew_as_another_build(&self, names: impl IntoIterator<Item = &'static str>) {
+        self.renew(names, |mut bytes| {
+            const MARK: &[u8] = b"mod_wsgi-rs speaks ";
+            let places: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(MARK)).collect();
+            assert!(!places.is_empty(), "no mark of a build");
+            for at in places {
+                bytes[at + MARK.len()..][..16].copy_from_slice(b"another language");
+            }
+            bytes
+        });
+    }
+
+    fn renew(&self, names: impl IntoIterator<Item = &'static str>, change: impl Fn(Vec<u8>) -> Vec<u8>) {
+        for name in names {
+            let file = self.join("modules").join(name);
             let next = file.with_extension("next");
-            fs::copy(&file, &next).unwrap();
+            fs::write(&next, change(fs::read(&file).unwrap())).unwrap();
+            fs::set_permissions(&next, fs::metadata(&file).unwrap().permissions()).unwrap();
             fs::rename(next, file).unwrap();
         }
     }
