@@ -76,7 +76,7 @@ fn site(site: Site) -> Site {
     site.group("one", &format!("processes=2 listen-backlog=2 {usual}"))
         .group("two", &format!("processes=2 maximum-requests=300 queue-timeout=60 {usual}"))
         .conf(&format!("{limit}\nSendBufferSize 65536\nSetEnv demo.var ${{ROOT}}/var"))
-        // The event MPM of 2.4.71 may cut off what it still has to write when a restart comes (one in 3,000 large static
+        // The event MPM of 2.4.71 may cut off what it still has to write when a restart comes (one in 5,000 large static
         // files, without this module). So nothing is left to it, and files go through memory.
         .load(&["buffer"])
         .conf("FlushMaxThreshold 1\n<LocationMatch /file/>\n  SetOutputFilter BUFFER\n</LocationMatch>")
