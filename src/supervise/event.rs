@@ -75,6 +75,11 @@ pub enum Action {
         worker: WorkerId,
         within: Option<Duration>,
     },
+    /// It has to end, with exit functions, in so much time.
+    End {
+        worker: WorkerId,
+        within: Duration,
+    },
     Kill {
         worker: WorkerId,
         signal: Signal,

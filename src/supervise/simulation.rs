@@ -172,6 +172,7 @@ impl World {
                     assert!(matches!(process.doing, Doing::Accepting | Doing::Warm), "{:?}", process.doing);
                     (process.doing, process.holds, process.closing) = (Doing::Finishing, None, Some(self.now));
                 }
+                Action::End { worker, .. } => assert!(self.processes.contains_key(&worker), "ends what is there"),
                 Action::Kill { worker, signal } => {
                     self.causes += 1;
                     let process = self.processes.get_mut(&worker).expect("signals what is there");

@@ -29,6 +29,8 @@ const LOST: Duration = Duration::from_secs(1);
 const UNFIT: Duration = Duration::from_secs(5);
 /// Children of httpd that are told to end may still send what they have begun to read to the workers of a group that is gone.
 const LINGER: Duration = Duration::from_secs(2);
+/// So many tenths of the time until it is killed a worker may use to end in order.
+const ORDERLY: u32 = 9;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
@@ -354,6 +356,8 @@ impl Slot {
         self.ending.extend(lives);
         for life in &mut self.ending {
             life.kill_within(Some(within), scene.now);
+            // TERM alone would leave it `shutdown-timeout`, which may be longer.
+            scene.actions.push(Action::End { worker: life.id, within: within * ORDERLY / 10 });
             scene.actions.push(life.term(scene.plan, scene.now));
         }
     }

@@ -67,6 +67,8 @@ pub enum Event {
     CpuTimeLimit,
     /// The supervisor has a successor that is ready, or wants none: requests may go on this long.
     Drain(Option<Duration>),
+    /// The supervisor ends everything: all that is left to do has this long, or `shutdown-timeout` if that is less.
+    End(Duration),
     /// The supervisor is gone.
     Orphaned,
     /// The service scripts of a group without threads have returned.
@@ -236,6 +238,11 @@ impl Life {
                 self.because(Reason::ShutdownSignal);
                 let within = if self.evicted { self.limits.eviction.or(within) } else { within };
                 self.drain(within.map(|within| now + within), now, &mut out);
+            }
+            Event::End(within) => {
+                self.limits.shutdown = Some(self.limits.shutdown.map_or(within, |limit| limit.min(within)));
+                self.leave(Reason::ShutdownSignal, now, &mut out);
+                self.hurry(now);
             }
             Event::Orphaned if self.serves() => {
                 self.because(Reason::ShutdownSignal);
@@ -412,10 +419,26 @@ impl Life {
             Phase::Draining(_) => {}
             Phase::Ending { .. } | Phase::Finishing(_) | Phase::Exited => return,
         }
+        self.phase = self.last_phase(now);
+    }
+
+    fn last_phase(&self, now: Duration) -> Phase {
         // A part of it is kept for exit functions, so that one slow request does not cost them.
         let kept = self.limits.shutdown.map(|within| (within / 4).min(Duration::from_secs(1)));
         let all = self.limits.shutdown.map(|within| now + within);
-        self.phase = Phase::Ending { requests: all.zip(kept).map(|(all, kept)| all - kept), all };
+        Phase::Ending { requests: all.zip(kept).map(|(all, kept)| all - kept), all }
+    }
+
+    /// What is on its way to the end has no longer than what `limits` say by now.
+    fn hurry(&mut self, now: Duration) {
+        let sooner = |before: Option<Duration>, limit: Option<Duration>| before.into_iter().chain(limit).min();
+        let next = self.last_phase(now);
+        if let (Phase::Ending { requests, all }, Phase::Ending { requests: its_requests, all: its_all }) =
+            (&mut self.phase, next)
+        {
+            *requests = sooner(*requests, its_requests);
+            *all = sooner(*all, its_all);
+        }
     }
 
     /// Goes on from phase to phase as far as time and requests allow.

@@ -240,6 +240,22 @@ fn it_says_when_it_has_closed() {
 }
 
 #[test]
+fn at_the_end_of_everything_exit_functions_keep_their_part() {
+    let busy = [active(0, 1)];
+    let served = |now| Sight { active: &busy, closed: true, alive: now, ..Sight::default() };
+    // TERM may be heard first.
+    for events in [&[Event::End(secs(2))][..], &[Event::Terminate, Event::End(secs(2))]] {
+        let mut life = Life::new(off());
+        for event in events {
+            life.step(*event, secs(10), &served(secs(10)));
+        }
+        let ends: Vec<_> =
+            run(&mut life, 10, 20, served).into_iter().filter(|(_, next)| *next != Do::StopAccepting).collect();
+        assert_eq!(ends, [(11_500, Do::EndPython(Some(Duration::from_millis(500)))), (12_000, Do::Exit)], "{events:?}");
+    }
+}
+
+#[test]
 fn without_a_shutdown_timeout_nothing_is_forced() {
     let one = [active(0, 0)];
     let sight = Sight { active: &one, closed: true, ..Sight::default() };

@@ -180,6 +180,10 @@ impl Supervisor {
                     self.say(worker, &ToWorker::Changed { script, application_group });
                 }
                 Action::Bridge { worker } => self.say(worker, &ToWorker::Bridge),
+                Action::End { worker, within } => {
+                    let within = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+                    self.say(worker, &ToWorker::End { within });
+                }
                 Action::Drain { worker, within } => {
                     let within = within.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
                     self.say(worker, &ToWorker::Drain { within });

@@ -130,6 +130,8 @@ pub enum ToWorker {
     Bridge,
     /// Stop accepting, finish what was begun (at most so many milliseconds; none: no limit), then end.
     Drain { within: Option<u64> },
+    /// End now: requests, exit functions and all have so many milliseconds.
+    End { within: u64 },
 }
 
 /// Worker to supervisor.

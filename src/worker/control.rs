@@ -88,6 +88,9 @@ fn hear(process: &Process, happened: &mut Vec<Event>) -> bool {
             Ok(Some((ToWorker::Drain { within }, _))) => {
                 happened.push(Event::Drain(within.map(std::time::Duration::from_millis)));
             }
+            Ok(Some((ToWorker::End { within }, _))) => {
+                happened.push(Event::End(std::time::Duration::from_millis(within)))
+            }
             Ok(Some((ToWorker::Open, _))) => process.open(),
             Ok(Some((ToWorker::Changed { script, application_group }, _))) => {
                 process.changes.tell(script, application_group);

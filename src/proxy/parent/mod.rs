@@ -70,9 +70,10 @@ struct Ready {
 /// programs of before.
 pub(crate) fn check(main: &Server<'_>) -> Started {
     let servers = main.records::<ServerConfig>().map(|(host, record)| (host.hostname(), record));
-    let checked = check_groups(servers)
-        .and_then(|()| wanted(*main, Httpd::new(process::user_and_group())))
-        .and_then(|wanted| if wanted.is_empty() || process::has_kept() { Ok(()) } else { executables::open().map(drop) });
+    let checked =
+        check_groups(servers).and_then(|()| wanted(*main, Httpd::new(process::user_and_group()))).and_then(|wanted| {
+            if wanted.is_empty() || process::has_kept() { Ok(()) } else { executables::open().map(drop) }
+        });
     match checked {
         Ok(()) => Started::Ok,
         Err(text) => {

@@ -100,8 +100,8 @@ fn short(action: &Action) -> Option<String> {
         Action::Start { worker, slot, preload, .. } => {
             Some(format!("start {} in {slot} with {}", worker.0, preload.len()))
         }
-        // Who is ready opens at once, but for changes of scripts.
-        Action::Open { .. } => None,
+        // Who is ready opens at once, but for changes of scripts. Who has to end gets TERM, too.
+        Action::Open { .. } | Action::End { .. } => None,
         Action::Tell { worker, .. } => Some(format!("tell {}", worker.0)),
         Action::Bridge { worker } => Some(format!("bridge {}", worker.0)),
         Action::Drain { worker, .. } => Some(format!("drain {}", worker.0)),

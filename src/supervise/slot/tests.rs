@@ -108,6 +108,7 @@ fn table(exclusive: bool) -> String {
 fn short(action: &Action) -> String {
     let name = |worker: &WorkerId| if *worker == OLD { "old" } else { "new" };
     match action {
+        Action::End { worker, within } => format!("end {} within {}", name(worker), seconds(*within)),
         Action::Drain { worker, within: None } => format!("drain {}", name(worker)),
         Action::Drain { worker, within: Some(within) } => format!("drain {} within {}", name(worker), seconds(*within)),
         Action::Kill { worker, signal } => format!("{signal:?} {}", name(worker)),

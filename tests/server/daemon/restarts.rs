@@ -145,6 +145,22 @@ wsgi_test!(a_hard_restart_and_a_stop_wait_for_no_request, groups_every_mpm, |sit
     wait_end(second);
 });
 
+wsgi_test!(exit_functions_run_at_a_stop_whatever_is_under_way, groups, |site| {
+    let event = site.setting.mpm == Mpm::Event;
+    // Longer than httpd waits.
+    let server = act(site, "threads=2 shutdown-timeout=60").children(2).start();
+    let first: u32 = server.get("/atexit").ok().parse().unwrap();
+    let (_connection, _) = held(&server, "/hold", "one");
+    let trace = server.root.join(&format!("var/atexit-{first}"));
+    for text in ["WSGI014", "WSGI0361", "WSGI0411", "AH00045"] {
+        server.allow_log(text);
+    }
+    server.signal(Signal::SIGTERM);
+    server.ended(event);
+    wait_end(first);
+    assert!(trace.exists());
+});
+
 wsgi_test!(a_stop_leaves_no_process_and_no_socket, groups_every_mpm, |site| {
     let server = act(site, "processes=2 threads=2").group("other", "").start();
     let first = pid(&server);
