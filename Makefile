@@ -10,8 +10,10 @@ PROGRAMS := mod_wsgi-supervisor mod_wsgi-worker
 ENVIRONMENT := .env/tests
 # Server tests mostly wait for an httpd: two per processor.
 THREADS ?= $(shell expr 2 \* $$(nproc))
+# Of `make soak`.
+RESTARTS ?= 1100
 
-.PHONY: build run test lint advisories install uninstall soak bench bench-scaling instructions env packages clean
+.PHONY: build run test lint advisories install uninstall soak scenarios bench bench-scaling instructions env packages clean
 
 build: packages
 	$(CARGO) build --release
@@ -62,9 +64,11 @@ uninstall:
 	for name in mod_wsgi.so $(PROGRAMS); do rm -f "$(DESTDIR)$$($(APXS) -q LIBEXECDIR)/$$name"; done
 	rm -f "$(DESTDIR)$$($(APXS) -q SYSCONFDIR)/mods-available/wsgi.load"
 
-# The slow tests: a thousand graceful restarts.
+# Graceful restarts, killed processes, changed scripts, slow and vanishing clients, all at once and for long. By default
+# more restarts than a process has thread-specific keys (1,024): a key leaked by each would show.
 soak: build env
-	SOAK=1 REQUIRE_HTTPD=1 MOD_WSGI_SO=$(abspath $(MODULE)) $(CARGO) test --no-default-features --test server -- --nocapture soak hundred
+	SOAK=$(RESTARTS) REQUIRE_HTTPD=1 MOD_WSGI_SO=$(abspath $(MODULE)) \
+	    $(CARGO) test --no-default-features --test server -- --nocapture --test-threads 1 soak
 
 # This module beside C mod_wsgi, uWSGI, gunicorn, a C handler and a static file: a quarter of an hour, on a quiet machine. ARGS="--row
 # hello --contender daemon" measures less, BLESS=1 writes docs/performance.md.
@@ -81,6 +85,10 @@ bench-scaling: build
 instructions: build
 	.ci/packages valgrind
 	$(PYTHON) tests/bench/instructions.py --module $(MODULE) $(ARGS)
+
+# What restarts, changed scripts and deaths cost, beside C mod_wsgi: the table in docs/restarts.md. ROWS="--row stop" for one.
+scenarios: build
+	$(PYTHON) tests/bench/scenarios.py --module $(MODULE) $(ROWS)
 
 # Flask, Django and the rest for the framework tests.
 env: $(ENVIRONMENT)/installed

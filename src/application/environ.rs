@@ -34,12 +34,16 @@ pub(super) fn fill<'py>(
     entries: &Pairs,
 ) -> Result<(), Raised<'py>> {
     for (name, value) in entries.entries() {
-        let value = match value {
-            Some(value) if is_filesystem_key(name) => Object::path(py, value).or_else(|_| Object::latin1(py, value))?,
-            Some(value) => Object::latin1(py, value)?,
-            None => Object::none(py),
+        let (key, value) = match value {
+            Some(value) => interpreter.entry(py, name, value, || {
+                if is_filesystem_key(name) {
+                    return Object::path(py, value).or_else(|_| Object::latin1(py, value));
+                }
+                Object::latin1(py, value)
+            })?,
+            None => (interpreter.key(py, name)?, Object::none(py)),
         };
-        dict.set_item(&interpreter.key(py, name)?, &value)?;
+        dict.set_item(&key, &value)?;
     }
     Ok(())
 }

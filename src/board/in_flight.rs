@@ -99,6 +99,20 @@ impl<'m> InFlight<'m> {
         }
     }
 
+    /// Gives back what dead children still count, on behalf of the living child `pid`. Needed where no child will come that
+    /// takes their rows: new ones of httpd's have the next configuration, and another memory.
+    pub fn bury(&self, pid: u32, is_alive: impl Fn(u32) -> bool) {
+        for row in (0..self.layout.rows).map(Row) {
+            let owner = self.owner(row);
+            let dead = owner != 0 && owner != pid && !is_alive(owner);
+            let word = self.words.get(self.layout.row(row.0)).filter(|_| dead);
+            // As an owner, so that it happens once; if we die meanwhile, the row is a dead child's again.
+            if word.is_some_and(|word| word.compare_exchange(owner, pid, Ordering::SeqCst, Ordering::SeqCst).is_ok()) {
+                self.release(row);
+            }
+        }
+    }
+
     /// Takes a place at the least loaded of these columns that has fewer than `limit` requests and is not passed over; the first of equals.
     #[must_use]
     pub fn take(
@@ -249,6 +263,24 @@ mod tests {
         // The number of a dead child came round again.
         assert_eq!(board.claim(8, alive), Some(other));
         assert_eq!(loads(&board, 0..2), [0, 0]);
+    }
+
+    #[test]
+    fn a_dead_childs_share_is_taken_back_by_the_living() {
+        let layout = Layout::new(1, 2, 3);
+        let memory = memory(layout);
+        let board = InFlight::new(layout, &memory).unwrap();
+        let rows = [7, 8, 9].map(|pid| board.claim(pid, alive).unwrap());
+        for row in rows {
+            board.take(row, 0..1, 9, |_| false).unwrap();
+        }
+        board.bury(8, alive);
+        assert_eq!(loads(&board, 0..2), [3, 0]);
+        board.bury(8, |pid| pid == 9);
+        assert_eq!(loads(&board, 0..2), [2, 0], "its own share stays");
+        board.bury(8, |pid| pid == 9);
+        assert_eq!(loads(&board, 0..2), [2, 0]);
+        assert_eq!(board.claim(10, alive), Some(rows[0]), "the row is free");
     }
 
     #[test]

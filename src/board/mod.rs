@@ -1,11 +1,15 @@
-//! Arithmetic over shared memory: how many requests each worker process has in flight, and whether it can be had at all.
+//! Arithmetic over shared memory: how many requests each worker process has in flight, whether it can be had at all, and what it serves.
 //!
-//! Called by `proxy` on the request threads of children, several processes at a time, and by the supervisor; the parent makes the memory. Pure: it sees
-//! a slice of atomic numbers and knows neither mappings nor processes. Nothing here blocks.
+//! Called by `proxy` on the request threads of children, several processes at a time, by workers on theirs, and by the supervisor; the
+//! parent makes the memory. Pure: it sees atomic numbers and knows neither mappings nor processes. Nothing here blocks.
 #![forbid(unsafe_code)]
 
+mod group;
 mod in_flight;
 mod states;
 
+pub use group::{
+    BoardLayout, CAUSES, Counts, List, MARKS, Read, Register, Running, Seat, SeatSight, Sight, Stage, Task,
+};
 pub use in_flight::{InFlight, Layout, Row};
 pub use states::{State, States};

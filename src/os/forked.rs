@@ -6,7 +6,9 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+use super::memory::SharedWords;
 
 /// Descriptors below this are looked after; what has more has an unusual limit, and is closed by its owner alone.
 const WATCHED: usize = 64 * 1024;
@@ -14,6 +16,10 @@ const WATCHED: usize = 64 * 1024;
 /// One bit for each descriptor of ours.
 static OURS: [AtomicU64; WATCHED / 64] = [const { AtomicU64::new(0) }; WATCHED / 64];
 static NULL: AtomicI32 = AtomicI32::new(-1);
+
+/// Memory of ours that is shared with other processes, and its bytes.
+static MEMORY: AtomicPtr<AtomicU32> = AtomicPtr::new(std::ptr::null_mut());
+static BYTES: AtomicUsize = AtomicUsize::new(0);
 
 /// A descriptor that processes forked by applications don't get.
 #[derive(Debug)]
@@ -58,6 +64,12 @@ pub fn withhold(descriptor: BorrowedFd<'_>) {
     mark(descriptor.as_raw_fd(), true);
 }
 
+/// From now on, what processes that this one forks write there is seen by themselves only. For one memory of the process.
+pub fn keep_memory_from_children(memory: &'static SharedWords) {
+    BYTES.store(size_of_val(memory.words()), Ordering::SeqCst);
+    MEMORY.store(memory.words().as_ptr().cast_mut(), Ordering::SeqCst);
+}
+
 fn mark(number: RawFd, ours: bool) {
     let Ok(number) = usize::try_from(number) else { return };
     let Some(word) = OURS.get(number / 64) else { return };
@@ -86,6 +98,14 @@ pub fn keep_from_children() -> io::Result<()> {
 
 /// In the forked process, on its only thread.
 unsafe extern "C" fn give_up() {
+    let memory = MEMORY.load(Ordering::SeqCst);
+    if !memory.is_null() {
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        let kind = libc::MAP_FIXED | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        // SAFETY: takes the place of a mapping of this length that is kept as long as the process lives, and may be written by anybody at
+        // any time; safe between fork and exec.
+        unsafe { libc::mmap(memory.cast(), BYTES.load(Ordering::SeqCst), access, kind, -1, 0) };
+    }
     let null = NULL.load(Ordering::SeqCst);
     for (index, word) in OURS.iter().enumerate() {
         let mut bits = word.load(Ordering::SeqCst);

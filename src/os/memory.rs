@@ -1,13 +1,14 @@
 //! Memory that a process shares with those it forks, as atomic numbers, and sleeping until one of them changes.
 //!
-//! Made by httpd's parent in post_config; httpd's children use it on their request threads.
+//! Made by httpd's parent in post_config; httpd's children and workers use it on their request threads.
 
 use std::fs::File;
 use std::io;
 use std::num::NonZeroUsize;
-use std::os::fd::OwnedFd;
+use std::ops::Range;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
@@ -43,11 +44,8 @@ impl SharedWords {
     /// # Errors
     /// What the system says.
     pub fn with_descriptor(count: usize) -> io::Result<(SharedWords, OwnedFd)> {
-        let file = File::from(memfd_create(c"wsgi-words", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?);
-        file.set_len(u64::try_from(length(count).get()).unwrap_or(u64::MAX))?;
-        // Nobody can take memory away from those who have it.
-        fcntl(&file, FcntlArg::F_ADD_SEALS(SEALS))?;
-        Ok((SharedWords::map(&file, count)?, file.into()))
+        let file = File::from(sealed(count)?);
+        Ok((SharedWords::map(&file, 0, count)?, file.into()))
     }
 
     /// The numbers behind a descriptor that another process has of [`SharedWords::with_descriptor`].
@@ -55,20 +53,25 @@ impl SharedWords {
     /// # Errors
     /// `InvalidData`: it is not that, or holds fewer numbers. Else what the system says.
     pub fn of(descriptor: OwnedFd, count: usize) -> io::Result<SharedWords> {
-        let file = File::from(descriptor);
-        let seals = fcntl(&file, FcntlArg::F_GET_SEALS).map_err(|_| io::ErrorKind::InvalidData)?;
-        let long =
-            u64::try_from(length(count).get()).is_ok_and(|length| file.metadata().is_ok_and(|of| of.len() >= length));
-        if !SealFlag::from_bits_retain(seals).contains(SEALS) || !long {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-        SharedWords::map(&file, count)
+        SharedWords::part(descriptor, 0..count)
     }
 
-    fn map(file: &File, count: usize) -> io::Result<SharedWords> {
+    /// Some of them only, which begin at a page's beginning: the others are not in this process's memory.
+    ///
+    /// # Errors
+    /// As [`SharedWords::of`].
+    pub fn part(descriptor: OwnedFd, words: Range<usize>) -> io::Result<SharedWords> {
+        let file = File::from(descriptor);
+        check(&file, words.end)?;
+        SharedWords::map(&file, words.start, words.len())
+    }
+
+    fn map(file: &File, first: usize, count: usize) -> io::Result<SharedWords> {
         let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        let offset = libc::off_t::try_from(first.saturating_mul(size_of::<AtomicU32>()));
+        let offset = offset.map_err(|_| io::ErrorKind::InvalidData)?;
         // SAFETY: a fresh mapping at an address of the kernel's choice touches no memory in use; the file is as long, and sealed so.
-        let first = unsafe { mmap(None, length(count), access, MapFlags::MAP_SHARED, file, 0) }?;
+        let first = unsafe { mmap(None, length(count), access, MapFlags::MAP_SHARED, file, offset) }?;
         Ok(SharedWords { first: first.cast(), count: count.max(1) })
     }
 
@@ -85,6 +88,86 @@ impl Drop for SharedWords {
         // SAFETY: mapped with this length; `words` can't be borrowed any more.
         let _ = unsafe { munmap(self.first.cast(), length(self.count).get()) };
     }
+}
+
+/// Numbers that others write, and this process can only read.
+#[derive(Debug)]
+pub struct SeenWords {
+    first: NonNull<AtomicU32>,
+    count: usize,
+}
+
+// SAFETY: the memory is only read, as atomic numbers, and stays mapped until the value is dropped.
+unsafe impl Send for SeenWords {}
+// SAFETY: as above.
+unsafe impl Sync for SeenWords {}
+
+impl SeenWords {
+    /// Those behind a descriptor of [`sealed`].
+    ///
+    /// # Errors
+    /// As [`SharedWords::of`].
+    pub fn of(descriptor: BorrowedFd<'_>, count: usize) -> io::Result<SeenWords> {
+        let file = File::from(descriptor.try_clone_to_owned()?);
+        check(&file, count)?;
+        // SAFETY: a fresh mapping at an address of the kernel's choice touches no memory in use; the file is as long, and sealed so.
+        let first = unsafe { mmap(None, length(count), ProtFlags::PROT_READ, MapFlags::MAP_SHARED, &file, 0) }?;
+        Ok(SeenWords { first: first.cast(), count })
+    }
+
+    /// One of them, with `Acquire`; 0 where there is none.
+    #[must_use]
+    pub fn read(&self, place: usize) -> u32 {
+        if place >= self.count {
+            return 0;
+        }
+        // SAFETY: inside the mapping, as just seen.
+        let word = unsafe { self.first.add(place) };
+        // SAFETY: mapped until drop, aligned as its page is, and only read, which atomics of this size allow on memory that can't be
+        // written; other processes touch it as atomics too.
+        let word = unsafe { word.as_ref() };
+        word.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for SeenWords {
+    fn drop(&mut self) {
+        // SAFETY: mapped with this length; nothing borrows from it.
+        let _ = unsafe { munmap(self.first.cast(), length(self.count).get()) };
+    }
+}
+
+/// Memory for so many numbers, of which nobody can take anything away from those who have it.
+///
+/// # Errors
+/// What the system says.
+pub fn sealed(count: usize) -> io::Result<OwnedFd> {
+    let file = File::from(memfd_create(c"wsgi-words", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?);
+    file.set_len(u64::try_from(length(count).get()).unwrap_or(u64::MAX))?;
+    fcntl(&file, FcntlArg::F_ADD_SEALS(SEALS))?;
+    Ok(file.into())
+}
+
+/// Is it sealed, and long enough?
+fn check(file: &File, count: usize) -> io::Result<()> {
+    let seals = fcntl(file, FcntlArg::F_GET_SEALS).map_err(|_| io::ErrorKind::InvalidData)?;
+    let long =
+        u64::try_from(length(count).get()).is_ok_and(|length| file.metadata().is_ok_and(|of| of.len() >= length));
+    if SealFlag::from_bits_retain(seals).contains(SEALS) && long {
+        Ok(())
+    } else {
+        Err(io::ErrorKind::InvalidData.into())
+    }
+}
+
+/// The time of the clock that all processes share, and that nobody sets.
+#[must_use]
+pub fn shared_clock() -> Duration {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: fills the structure; this clock is always there.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    let seconds = Duration::from_secs(u64::try_from(now.tv_sec).unwrap_or(0));
+    seconds + Duration::from_nanos(u64::try_from(now.tv_nsec).unwrap_or(0))
 }
 
 /// Bytes of so many numbers, at least of one.
@@ -118,7 +201,7 @@ pub fn ring(word: &AtomicU32, sleepers: i32) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::Ordering;
+    use std::os::fd::AsFd as _;
     use std::time::Instant;
 
     use super::*;
@@ -142,6 +225,30 @@ mod tests {
         assert_eq!(SharedWords::of(descriptor, 4).unwrap_err().kind(), io::ErrorKind::InvalidData);
         let other = File::open("/dev/zero").unwrap().into();
         assert_eq!(SharedWords::of(other, 1).unwrap_err().kind(), io::ErrorKind::InvalidData);
+    }
+
+    #[test]
+    fn a_part_is_seen_by_who_has_the_whole_and_holds_no_more() {
+        const PAGE: usize = 16 * 1024;
+        let (whole, descriptor) = SharedWords::with_descriptor(3 * PAGE).unwrap();
+        let seen = SeenWords::of(descriptor.as_fd(), 3 * PAGE).unwrap();
+        let part = SharedWords::part(descriptor.try_clone().unwrap(), PAGE..2 * PAGE).unwrap();
+        assert_eq!(part.words().len(), PAGE);
+        part.words()[PAGE - 1].store(8, Ordering::SeqCst);
+        assert_eq!(whole.words()[2 * PAGE - 1].load(Ordering::SeqCst), 8);
+        assert_eq!((seen.read(2 * PAGE - 1), seen.read(PAGE), seen.read(3 * PAGE)), (8, 0, 0));
+        let beyond = SharedWords::part(descriptor.try_clone().unwrap(), 2 * PAGE..4 * PAGE);
+        assert_eq!(beyond.unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(SeenWords::of(descriptor.as_fd(), 3 * PAGE + 1).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        // Nobody can take it away, or be made to believe that there is more.
+        let file = File::from(descriptor);
+        assert!(file.set_len(4096).is_err() && file.set_len(1 << 20).is_err());
+    }
+
+    #[test]
+    fn the_shared_clock_goes_on() {
+        let before = shared_clock();
+        assert!(before > Duration::ZERO && shared_clock() >= before);
     }
 
     #[test]

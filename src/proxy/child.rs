@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::unistd::Pid;
@@ -100,7 +100,11 @@ impl Child {
         // A place that was given back before this process was counted did not ring.
         let free = group.columns.clone().any(|column| !pass_over(column) && board.load(column) < group.limit());
         if !free && !self.is_stopping() {
+            let began = Instant::now();
             sleep_on(bell, seen, within);
+            if began.elapsed() >= within {
+                board.bury(std::process::id(), is_alive);
+            }
         }
         waiting.fetch_sub(1, Ordering::SeqCst);
     }
@@ -183,8 +187,6 @@ impl Drop for Place<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
     use crate::config::DaemonOptions;
     use crate::proxy::testing;
@@ -234,6 +236,21 @@ mod tests {
             drop(place);
         });
         assert!(began.elapsed() < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn a_waiter_gets_the_places_of_a_child_that_died() {
+        let child = child(1, true);
+        let group = &child.groups.list[0];
+        let mut process = std::process::Command::new("true").spawn().unwrap();
+        let board = child.board().unwrap();
+        let row = board.claim(process.id(), |_| true).unwrap();
+        let columns = || group.columns.clone();
+        while board.take(row, columns(), group.limit(), |_| false).is_some() {}
+        assert!(child.take(group, |_| false).is_none());
+        process.wait().unwrap();
+        child.wait_for_place(group, Duration::from_millis(10), |_| false);
+        assert!(child.take(group, |_| false).is_some());
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +21,10 @@ pub(super) struct Connection {
     /// Came along with bytes and belong to FILE frames, in order.
     descriptors: VecDeque<OwnedFd>,
     open: Arc<Open>,
+    /// Its own in this group; what the worker's mark is found by.
+    number: u64,
+    /// Requests sent on it, of which none was refused.
+    sent: u32,
 }
 
 /// Why no more comes on a connection.
@@ -61,7 +66,10 @@ impl Connection {
         let mut stream = Stream::connect(path, options.send_buffer_size(), options.receive_buffer_size())?;
         stream.limit(group.socket_timeout())?;
         let mut hello = Vec::with_capacity(64);
-        FromChild::Hello(Hello { secret: group.secret }).encode(&mut hello).map_err(io::Error::other)?;
+        let number = open.number();
+        FromChild::Hello(Hello { secret: group.secret, connection: number })
+            .encode(&mut hello)
+            .map_err(io::Error::other)?;
         stream.send(&hello)?;
         open.note(stream.closer());
         Ok(Connection {
@@ -69,6 +77,8 @@ impl Connection {
             reader: Reader::of_worker(options.header_buffer_size()),
             descriptors: VecDeque::new(),
             open: Arc::clone(open),
+            number,
+            sent: 0,
         })
     }
 
@@ -78,6 +88,20 @@ impl Connection {
     /// What the system says.
     pub(super) fn is_accepted(&self) -> io::Result<bool> {
         self.stream.is_all_read()
+    }
+
+    /// Sends a REQUEST.
+    ///
+    /// # Errors
+    /// As [`Connection::send`].
+    pub(super) fn ask(&mut self, request: &[u8]) -> Result<(), Broken> {
+        self.sent = self.sent.wrapping_add(1);
+        self.send(request)
+    }
+
+    /// Its number, and how many requests were sent on it: what its mark on the board is looked up with.
+    pub(super) fn asked(&self) -> (u64, u32) {
+        (self.number, self.sent)
     }
 
     /// Sends whole frames.
@@ -158,6 +182,7 @@ impl Drop for Connection {
 #[derive(Debug, Default)]
 pub(super) struct Open {
     closers: Mutex<Closers>,
+    opened: AtomicU32,
 }
 
 #[derive(Debug, Default)]
@@ -167,6 +192,11 @@ struct Closers {
 }
 
 impl Open {
+    /// A number that no other connection has, of whatever child: this process's and a count.
+    fn number(&self) -> u64 {
+        u64::from(std::process::id()) << 32 | u64::from(self.opened.fetch_add(1, Ordering::Relaxed))
+    }
+
     fn note(&self, closer: Closer) {
         let mut closers = self.closers();
         if closers.ended {

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::owner::Owner;
-use crate::board::{Layout, States};
+use crate::board::{BoardLayout, Layout, Sight, States};
 use crate::config::DaemonOptions;
-use crate::os::memory::SharedWords;
+use crate::os::memory::{SeenWords, SharedWords};
 
 /// All groups of a configuration.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ pub(super) struct Group {
     pub(super) sockets: Vec<PathBuf>,
     pub(super) columns: Range<usize>,
     pub(super) home: Home,
+    /// What its workers serve.
+    pub(super) board: SeenWords,
     /// Whose the scripts must be.
     pub(super) script_owner: Option<Owner>,
     /// Whether one application is alone in it, and so has the main interpreter.
@@ -81,6 +83,14 @@ impl Group {
     /// The longest that one read from a process, or write to it, may wait.
     pub(super) fn socket_timeout(&self) -> Duration {
         self.options.socket_timeout().unwrap_or(self.home.timeout)
+    }
+
+    /// May the process of this column have begun the last of `sent` requests on a connection that it closed?
+    pub(super) fn may_have_begun(&self, column: usize, (connection, sent): (u64, u32)) -> bool {
+        let slot = column.checked_sub(self.columns.start).and_then(|slot| u32::try_from(slot).ok());
+        let layout = BoardLayout::new(self.options.processes(), self.options.threads());
+        let may = |slot| Sight::new(layout, &|place| self.board.read(place)).may_have_begun(slot, connection, sent);
+        slot.is_none_or(may)
     }
 
     /// The socket of a column.

@@ -26,6 +26,8 @@ pub(super) struct Rules<'g> {
     pub(super) timeout: Duration,
     /// Is this child told to end at once?
     pub(super) stopping: &'g dyn Fn() -> bool,
+    /// May a worker that has read the request, and has gone without a word, have begun it? Asked with what [`Connection::asked`] says.
+    pub(super) may_have_begun: &'g dyn Fn((u64, u32)) -> bool,
 }
 
 /// What is left to do for httpd.
@@ -312,6 +314,9 @@ impl Relay<'_, '_> {
         Outcome::Failed(match stop {
             Stop::Gone => return Outcome::Done,
             Stop::Broken(Broken::Unread) if unheard => return Outcome::Refused,
+            Stop::Broken(Broken::Closed) if unheard && !(self.rules.may_have_begun)(self.connection.asked()) => {
+                return Outcome::Refused;
+            }
             Stop::Bad(cause) => Failure::Malformed { group, cause },
             Stop::Broken(Broken::Timeout) => Failure::AnswerTimeout { group, limit: self.rules.timeout },
             Stop::Broken(Broken::Closed | Broken::Unread) => Failure::Vanished { group },

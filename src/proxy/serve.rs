@@ -129,6 +129,7 @@ pub(super) fn exchange(
         buffer: group.options.response_buffer_size(),
         timeout: group.socket_timeout(),
         stopping: &stopping,
+        may_have_begun: &|_| true,
     };
     let mut search = Search::new(child, group);
     loop {
@@ -136,9 +137,13 @@ pub(super) fn exchange(
             Ok(found) => found,
             Err(failure) => return Outcome::Failed(failure),
         };
-        let outcome = match connection.send(request) {
+        let outcome = match connection.ask(request) {
             Ok(()) => {
+                let may_have_begun = |asked| group.may_have_begun(place.column, asked);
+                let rules = Rules { may_have_begun: &may_have_begun, ..rules };
                 let (outcome, usable) = relay(&mut connection, client, rules);
+                // A refusal ends the connection: marks count what was begun, and the child what it sent.
+                let usable = usable && !matches!(outcome, Outcome::Refused);
                 if let Some(idle) = child.idle(place.column).filter(|_| usable) {
                     idle.keep(connection);
                 }

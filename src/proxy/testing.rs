@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::FileExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
@@ -17,9 +17,9 @@ use super::group::{Group, Groups, Home};
 use super::relay::Outcome;
 use super::serve::exchange;
 use crate::apache::Level;
-use crate::board::Layout;
+use crate::board::{BoardLayout, Layout, Register, Seat};
 use crate::config::DaemonOptions;
-use crate::os::memory::SharedWords;
+use crate::os::memory::{SeenWords, SharedWords, sealed};
 use crate::wire::{self, Body, End, FromChild, FromWorker, Reader, encode_head};
 use crate::wsgi::{Gone, Head, InputError};
 
@@ -32,6 +32,7 @@ pub(super) fn groups(given: Vec<(&str, DaemonOptions, Home)>) -> Groups {
         .map(|(number, (name, options, home))| {
             let first = columns;
             columns += usize::try_from(options.processes()).unwrap();
+            let words = board_layout(&options).words();
             Group {
                 number,
                 name: name.into(),
@@ -40,6 +41,7 @@ pub(super) fn groups(given: Vec<(&str, DaemonOptions, Home)>) -> Groups {
                 columns: first..columns,
                 options,
                 home,
+                board: SeenWords::of(sealed(words).unwrap().as_fd(), words).unwrap(),
                 script_owner: None,
                 alone: false,
             }
@@ -50,10 +52,15 @@ pub(super) fn groups(given: Vec<(&str, DaemonOptions, Home)>) -> Groups {
     Groups { list, shared: SharedWords::new(layout.words()).unwrap(), layout, states }
 }
 
+fn board_layout(options: &DaemonOptions) -> BoardLayout {
+    BoardLayout::new(options.processes(), options.threads())
+}
+
 /// A child with one group whose processes listen in a fresh directory; the group's options are the test's.
 pub(super) struct Site {
     pub(super) child: Child,
     pub(super) listeners: Vec<UnixListener>,
+    board: SharedWords,
     folder: PathBuf,
 }
 
@@ -69,8 +76,11 @@ impl Site {
         for (slot, path) in sockets.iter_mut().enumerate() {
             *path = folder.join(slot.to_string());
         }
-        let listeners = sockets.iter().map(|path| UnixListener::bind(path).unwrap()).collect();
-        Site { child: Child::new(Arc::new(groups)).unwrap(), listeners, folder }
+        let listeners: Vec<_> = sockets.iter().map(|path| UnixListener::bind(path).unwrap()).collect();
+        let group = &mut groups.list[0];
+        let (board, memory) = SharedWords::with_descriptor(board_layout(&group.options).words()).unwrap();
+        group.board = SeenWords::of(memory.as_fd(), board.words().len()).unwrap();
+        Site { child: Child::new(Arc::new(groups)).unwrap(), listeners, board, folder }
     }
 
     pub(super) fn group(&self) -> &Group {
@@ -90,6 +100,15 @@ impl Site {
             working.join().unwrap();
             outcome
         })
+    }
+
+    /// The seat of a worker of the first process.
+    pub(super) fn seat(&self) -> Seat<'_> {
+        let (layout, words) = (board_layout(&self.group().options), self.board.words());
+        let register = Register::new(layout, words).unwrap();
+        register.found();
+        register.take(0, 0);
+        Seat::new(layout, &words[layout.seat(0).unwrap()]).unwrap()
     }
 
     /// Idle connections to the first process.
@@ -142,6 +161,8 @@ pub(super) fn request(body: Body<'_>) -> Vec<u8> {
 pub(super) struct Peer {
     pub(super) stream: UnixStream,
     reader: Reader,
+    /// What the child calls the connection.
+    pub(super) connection: u64,
 }
 
 impl Peer {
@@ -153,12 +174,18 @@ impl Peer {
     }
 
     pub(super) fn of(stream: UnixStream) -> Peer {
-        Peer { stream, reader: Reader::of_child() }
+        Peer { stream, reader: Reader::of_child(), connection: 0 }
     }
 
     pub(super) fn greeting(&mut self) {
-        let heard = self.hear(|frame| matches!(frame, FromChild::Hello(hello) if hello.shows(&[7; 32])));
+        let mut connection = 0;
+        let heard = self.hear(|frame| {
+            let FromChild::Hello(hello) = frame else { return false };
+            connection = hello.connection;
+            hello.shows(&[7; 32])
+        });
         assert!(heard, "no greeting");
+        self.connection = connection;
     }
 
     /// The same with its first request read.

@@ -1,6 +1,6 @@
 //! One interpreter: its name, its thread states, what we keep in it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -8,8 +8,9 @@ use pyo3_ffi as ffi;
 
 use super::error::Raised;
 use super::home::Home;
+use super::keys::Keys;
 use super::native::Native;
-use super::object::{Object, Stored};
+use super::object::Object;
 use super::state::{self, Closed, Py, ThreadState};
 
 /// The main interpreter or a sub-interpreter of this process; lives until the process ends.
@@ -23,12 +24,9 @@ pub(crate) struct Interpreter {
     native: OnceLock<Native>,
     /// Scripts are the purpose of the process, which ends with them (`threads=0`).
     service: bool,
-    /// Environ keys as interned `str`, up to [`KEYS`].
-    keys: Mutex<HashMap<Box<[u8]>, Stored>>,
+    /// Environ keys as interned `str`.
+    keys: Mutex<Keys>,
 }
-
-/// Header names come from clients: no more distinct keys than this are kept.
-const KEYS: usize = 512;
 
 // SAFETY: `raw` is only passed to functions that any thread may call (PyThreadState_New) or that need a `Py`.
 unsafe impl Send for Interpreter {}
@@ -112,10 +110,35 @@ impl Interpreter {
             return Ok(key.get(py));
         }
         let key = Object::text(py, name)?;
-        if keys.len() < KEYS {
-            keys.insert(name.into(), Object::borrowed(py, non_null(&key)).store());
-        }
+        keys.keep(name, || Object::borrowed(py, non_null(&key)).store());
         Ok(key)
+    }
+
+    /// The `str` for an environ key, and the object for its value of these bytes, which `make` makes where it is not kept. `make` runs no
+    /// Python code: the keys are locked.
+    pub(crate) fn entry<'py>(
+        &self,
+        py: Py<'py>,
+        name: &[u8],
+        value: &[u8],
+        make: impl FnOnce() -> Result<Object<'py>, Raised<'py>>,
+    ) -> Result<(Object<'py>, Object<'py>), Raised<'py>> {
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(entry) = keys.entry(name) else {
+            drop(keys);
+            return Ok((self.key(py, name)?, make()?));
+        };
+        let key = entry.key().get(py);
+        if let Some(value) = entry.value(value) {
+            return Ok((key, value.get(py)));
+        }
+        let object = make()?;
+        if entry.is_again(value)
+            && let Some(before) = entry.keep(value, Object::borrowed(py, non_null(&object)).store())
+        {
+            before.release(py);
+        }
+        Ok((key, object))
     }
 
     /// `sys.modules[name]`.

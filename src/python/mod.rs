@@ -15,6 +15,7 @@ mod figures;
 mod home;
 mod interpreter;
 mod interrupt;
+mod keys;
 mod module;
 mod native;
 mod object;

@@ -38,11 +38,13 @@ pub enum Event {
     Lost {
         worker: WorkerId,
     },
-    /// Its process is gone: `how` continues "it ended" ("by signal SIGKILL"); `clean` is status 0.
+    /// Its process is gone: `how` continues "it ended" ("by signal SIGKILL"); `clean` is status 0. `serving`: the requests that it had under
+    /// way, if there were any.
     Ended {
         worker: WorkerId,
         how: String,
         clean: bool,
+        serving: Option<String>,
     },
 }
 
@@ -79,6 +81,13 @@ pub enum Action {
     },
     Log {
         group: GroupId,
+        level: Level,
+        text: String,
+    },
+    /// The same, and the requests that this worker has under way belong to its end.
+    LogServing {
+        group: GroupId,
+        worker: WorkerId,
         level: Level,
         text: String,
     },

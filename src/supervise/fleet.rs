@@ -7,7 +7,7 @@ use super::event::{Action, Event, GroupId, Time, WorkerId};
 use super::group::Group;
 use super::plan::Plan;
 use super::slot::Slot;
-use crate::board::State;
+use crate::board::{CAUSES, Stage, State};
 
 /// A worker that has been starting for longer than this most likely waits for something and leaves the processors to others.
 const BUSY: Duration = Duration::from_secs(5);
@@ -125,6 +125,18 @@ impl Fleet {
     pub fn places(&self, group: GroupId) -> impl Iterator<Item = State> {
         let found = self.groups.iter().find(|one| one.id == group && !one.retired);
         found.into_iter().flat_map(Group::places)
+    }
+
+    /// How far a worker is; nothing of one that is gone.
+    #[must_use]
+    pub fn stage(&self, worker: WorkerId) -> Option<Stage> {
+        self.groups.iter().flat_map(|group| &group.slots).find_map(|slot| slot.stage_of(worker))
+    }
+
+    /// For each place of a group, how often each cause had its worker followed by another; in the order of [`super::Cause`].
+    pub fn causes(&self, group: GroupId) -> impl Iterator<Item = &[u32; CAUSES]> {
+        let found = self.groups.iter().find(|one| one.id == group);
+        found.into_iter().flat_map(|group| group.slots.iter().map(Slot::causes))
     }
 
     /// How many workers there are, in whatever stage.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::change::{Answer, Change};
 use super::event::{Action, Event, GroupId, Level, Script, Time, WorkerId};
 use super::plan::Plan;
-use super::slot::{Scene, Slot, Stage};
+use super::slot::{End, Scene, Slot, Stage};
 use crate::board::State;
 use crate::wire::control::FromWorker;
 
@@ -134,8 +134,8 @@ impl Group {
                 FromWorker::Closed => self.closed(worker),
             },
             Event::Lost { .. } => slot.lost(worker, &mut scene),
-            Event::Ended { how, clean, .. } => {
-                slot.ended(worker, &how, clean, &mut scene);
+            Event::Ended { how, clean, serving, .. } => {
+                slot.ended(worker, &End { how: &how, clean, serving: serving.as_deref() }, &mut scene);
                 self.closed(worker);
             }
         }

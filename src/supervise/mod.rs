@@ -6,6 +6,7 @@
 //! is over.
 
 mod backoff;
+mod cause;
 mod change;
 mod event;
 mod fleet;
@@ -18,6 +19,7 @@ pub mod worker;
 #[cfg(test)]
 mod simulation;
 
+pub use cause::Cause;
 pub use event::{Action, Event, GroupId, Level, Script, Signal, Time, WorkerId};
 pub use fleet::Fleet;
 pub use plan::Plan;

@@ -182,7 +182,9 @@ impl World {
                     };
                     process.holds = None;
                 }
-                Action::Log { group, .. } => assert!(self.plans.contains_key(&group)),
+                Action::Log { group, .. } | Action::LogServing { group, .. } => {
+                    assert!(self.plans.contains_key(&group));
+                }
                 Action::Forget { group } => {
                     assert!(self.processes.values().all(|process| process.group != group));
                     self.plans.remove(&group).expect("forgets what is known, once");
@@ -216,7 +218,10 @@ impl World {
     fn end(&mut self, worker: WorkerId) {
         self.causes += 1;
         self.processes.remove(&worker);
-        self.fleet.event(Event::Ended { worker, how: "somehow".to_owned(), clean: self.dice.one_in(2) }, self.now);
+        self.fleet.event(
+            Event::Ended { worker, how: "somehow".to_owned(), clean: self.dice.one_in(2), serving: None },
+            self.now,
+        );
     }
 
     /// One process does something.

@@ -14,9 +14,11 @@
 use std::time::Duration;
 
 use super::backoff::Backoff;
+use super::cause::{Cause, Causes};
 use super::event::{Action, GroupId, Level, Script, Signal, Time, WorkerId, finishes_requests, word};
 use super::life::Life;
 use super::plan::Plan;
+use crate::board::{self, CAUSES};
 use crate::wire::control::Reason;
 
 /// More workers of one slot may not be ending at once: those told first are hurried.
@@ -53,10 +55,19 @@ pub(super) struct Slot {
     pub(super) ending: Vec<Life>,
     pub(super) wish: Option<Wish>,
     backoff: Backoff,
+    causes: Causes,
     /// For the next start, from a worker that left.
     inherited: Vec<Script>,
     /// The group is gone: nothing starts any more, and what serves drains at this time.
     retiring: Option<Time>,
+}
+
+/// How a process ended; as [`super::Event::Ended`] says.
+#[derive(Clone, Copy)]
+pub(super) struct End<'e> {
+    pub(super) how: &'e str,
+    pub(super) clean: bool,
+    pub(super) serving: Option<&'e str>,
 }
 
 /// What a slot needs of its surroundings, and where its answers go.
@@ -71,6 +82,11 @@ impl Scene<'_> {
     pub(super) fn log(&mut self, level: Level, text: String) {
         self.actions.push(Action::Log { group: self.group, level, text });
     }
+
+    /// A warning whose end is what the worker serves.
+    fn log_serving(&mut self, worker: WorkerId, text: String) {
+        self.actions.push(Action::LogServing { group: self.group, worker, level: Level::Warning, text });
+    }
 }
 
 impl Slot {
@@ -83,6 +99,7 @@ impl Slot {
             ending: Vec::new(),
             wish: Some(Wish { since: now, not_before: now }),
             backoff: Backoff::default(),
+            causes: Causes::default(),
             inherited: Vec::new(),
             retiring: None,
         }
@@ -110,6 +127,21 @@ impl Slot {
     /// Nobody serves, and the next start is not expected to help.
     pub(super) fn is_failing(&self) -> bool {
         self.serving.is_none() && self.backoff.is_hopeless()
+    }
+
+    pub(super) fn causes(&self) -> &[u32; CAUSES] {
+        &self.causes.0
+    }
+
+    pub(super) fn stage_of(&self, id: WorkerId) -> Option<board::Stage> {
+        let is = |life: &Life| life.id == id;
+        if self.serving.as_ref().is_some_and(is) {
+            Some(board::Stage::Serving)
+        } else if self.starting.as_ref().is_some_and(is) {
+            Some(board::Stage::Starting)
+        } else {
+            self.ending.iter().any(is).then_some(board::Stage::Ending)
+        }
     }
 
     pub(super) fn is_serving(&self, id: WorkerId) -> bool {
@@ -153,6 +185,7 @@ impl Slot {
     /// It can't start, and knows why. Answers whether it was one that was being started.
     pub(super) fn unfit(&mut self, id: WorkerId, scene: &mut Scene<'_>) -> bool {
         let Some(mut life) = self.starting.take_if(|life| life.id == id) else { return false };
+        self.causes.count(Cause::NotStarted);
         life.unfit = true;
         life.kill_within(Some(UNFIT), scene.now);
         self.ending.push(life);
@@ -166,6 +199,7 @@ impl Slot {
         if self.starting.take_if(|life| life.id == id).is_none() {
             return false;
         }
+        self.causes.count(Cause::NotStarted);
         let wait = self.backoff.failed();
         self.want(wait, scene);
         true
@@ -180,6 +214,7 @@ impl Slot {
             let text = format!("WSGI0328: {} is to be replaced: {}.", name(self.number, serving, scene), word(reason));
             scene.log(Level::Info, text);
         }
+        self.causes.count(reason);
         self.give_way(Duration::ZERO, scene);
     }
 
@@ -221,6 +256,7 @@ impl Slot {
             return;
         };
         life.reason = Some(reason);
+        self.causes.count(reason);
         scene.log(Level::Info, format!("WSGI0329: {} leaves: {}.", self.name(&life, scene), word(reason)));
         life.watch_leaving(scene.plan, finishes_requests(reason), scene.now);
         if reason == Reason::InactivityTimeout {
@@ -240,15 +276,23 @@ impl Slot {
         }
     }
 
-    pub(super) fn ended(&mut self, id: WorkerId, how: &str, clean: bool, scene: &mut Scene<'_>) {
+    pub(super) fn ended(&mut self, id: WorkerId, end: &End<'_>, scene: &mut Scene<'_>) {
+        let End { how, clean, serving } = *end;
         if let Some(life) = self.serving.take_if(|life| life.id == id) {
             let wait = self.backoff.left(life.ready.unwrap_or(life.begun), scene.now);
             self.inherited.clear();
+            self.causes.count(Cause::Died);
             self.want(wait, scene);
             let next = self.prospect(scene);
             let level = if clean && scene.plan.service { Level::Info } else { Level::Error };
-            scene.log(level, format!("WSGI0320: {} ended {how} while it served; {next}.", self.name(&life, scene)));
+            let what = match serving {
+                Some(requests) => format!(" while it served: {requests}"),
+                None if scene.plan.service => " while it served".to_owned(),
+                None => " while it served, with no request in progress".to_owned(),
+            };
+            scene.log(level, format!("WSGI0320: {} ended {how}{what}; {next}.", self.name(&life, scene)));
         } else if let Some(life) = self.starting.take_if(|life| life.id == id) {
+            self.causes.count(Cause::NotStarted);
             let wait = self.backoff.failed();
             self.want(wait, scene);
             let next = self.prospect(scene);
@@ -258,7 +302,8 @@ impl Slot {
             );
         } else if let Some(place) = self.ending.iter().position(|life| life.id == id) {
             let life = self.ending.remove(place);
-            let text = format!("WSGI0330: {} ended {how}.", self.name(&life, scene));
+            let cut = serving.map(|requests| format!(", with requests in progress: {requests}")).unwrap_or_default();
+            let text = format!("WSGI0330: {} ended {how}{cut}.", self.name(&life, scene));
             let expected = clean || life.unfit || life.was_told_to_end();
             scene.log(if expected { Level::Info } else { Level::Error }, text);
         }
@@ -270,6 +315,7 @@ impl Slot {
         match (&mut self.serving, &mut self.starting) {
             (Some(serving), _) => {
                 serving.stale = true;
+                self.causes.count(Cause::Configuration);
                 if let Some(mut unready) = self.starting.take() {
                     scene.actions.push(unready.kill());
                     self.ending.push(unready);
@@ -317,6 +363,7 @@ impl Slot {
         let given_up = scene.plan.startup;
         if let Some(mut life) = self.starting.take_if(|life| life.begun.saturating_add(given_up) <= scene.now) {
             let wait = self.backoff.failed();
+            self.causes.count(Cause::NotStarted);
             scene.actions.push(life.kill());
             self.want(wait, scene);
             let (who, next) = (self.name(&life, scene), self.prospect(scene));
@@ -343,7 +390,7 @@ impl Slot {
                 Some(Signal::Kill) => {
                     let who = name(number, life, scene);
                     scene.actions.push(life.kill());
-                    scene.log(Level::Warning, format!("WSGI0325: {who} has not ended in time and is killed."));
+                    scene.log_serving(life.id, format!("WSGI0325: {who} has not ended in time and is killed"));
                 }
             }
         }

@@ -123,6 +123,8 @@ pub enum Do {
     Exit,
     /// A line for the log, level info.
     Say(String),
+    /// A warning that the requests in progress belong to: one of them is why.
+    Warn(String),
 }
 
 /// Why a worker ends; nothing where its service scripts have returned.
@@ -288,12 +290,12 @@ impl Life {
         };
         let limits = self.limits.clone();
         if passed(Some(sight.alive), limits.deadlock) {
-            out.push(Do::Say(
+            out.push(Do::Warn(
                 "deadlock-timeout: no thread could run Python code for too long; the process ends".into(),
             ));
             self.leave_stuck(Reason::DeadlockTimeout, now, out);
         } else if !sight.loaded && passed(sight.first_request, limits.startup) {
-            out.push(Do::Say("startup-timeout: no script could be loaded in time; the process ends".into()));
+            out.push(Do::Warn("startup-timeout: no script could be loaded in time; the process ends".into()));
             self.leave(Reason::StartupTimeout, now, out);
         } else if passed(sight.last_activity, limits.inactivity) && self.busy(now, sight) == 0 {
             out.push(Do::Say("inactivity-timeout: nothing happened for too long; the process ends".into()));
@@ -366,7 +368,8 @@ impl Life {
             return;
         }
         self.because(reason);
-        out.push(Do::Say(format!("{why}: the process ends")));
+        let text = format!("{why}: the process ends");
+        out.push(if reason == Reason::RequestTimeout { Do::Warn(text) } else { Do::Say(text) });
         out.push(Do::Leave(reason));
         if self.limits.graceful.is_zero() || self.busy(now, sight) == 0 {
             self.drain(Some(now), now, out);

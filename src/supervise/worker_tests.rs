@@ -20,7 +20,7 @@ fn run<'a>(life: &mut Life, from: u64, until: u64, sight: impl Fn(Duration) -> S
     let (mut now, mut did) = (secs(from), Vec::new());
     loop {
         for next in life.step(Event::Look, now, &sight(now)) {
-            if !matches!(next, Do::Say(_) | Do::SayClosed) {
+            if !matches!(next, Do::Say(_) | Do::SayClosed | Do::Warn(_)) {
                 did.push((now.as_millis(), next));
             }
         }
@@ -35,7 +35,7 @@ fn run<'a>(life: &mut Life, from: u64, until: u64, sight: impl Fn(Duration) -> S
 }
 
 fn said(actions: Vec<Do>) -> Vec<Do> {
-    actions.into_iter().filter(|next| !matches!(next, Do::Say(_) | Do::SayClosed)).collect()
+    actions.into_iter().filter(|next| !matches!(next, Do::Say(_) | Do::SayClosed | Do::Warn(_))).collect()
 }
 
 /// A sight after everything was closed, in which Python can run.

@@ -6,8 +6,11 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
+use std::rc::Rc;
 
+use super::board::Board;
 use super::log::Log;
+use crate::board::BoardLayout;
 use crate::supervise::{GroupId, Plan};
 use crate::wire::control::GroupSettings;
 
@@ -17,6 +20,7 @@ pub(super) struct Group {
     pub(super) settings: GroupSettings,
     /// By slot.
     listeners: Vec<OwnedFd>,
+    pub(super) board: Rc<Board>,
     pub(super) executable: OwnedFd,
 }
 
@@ -26,7 +30,17 @@ pub(super) struct Configuration {
     pub(super) generation: u32,
     /// Memory for [`super::states`].
     pub(super) states: Option<OwnedFd>,
-    groups: Vec<(Group, OwnedFd)>,
+    groups: Vec<Coming>,
+}
+
+/// A group of it, which may have been there before, with its board.
+#[derive(Debug)]
+struct Coming {
+    settings: GroupSettings,
+    listeners: Vec<OwnedFd>,
+    board: OwnedFd,
+    log: OwnedFd,
+    executable: OwnedFd,
 }
 
 /// All groups that have workers or are to have some.
@@ -43,41 +57,51 @@ impl Configuration {
         Self { generation, states: descriptors.pop(), groups: Vec::new() }
     }
 
-    /// `descriptors` as `ToSupervisor::Group` says: the listening sockets, the error log, the worker's executable.
+    /// `descriptors` as `ToSupervisor::Group` says: the listening sockets, the board, the error log, the worker's executable.
     pub(super) fn add(&mut self, settings: GroupSettings, mut descriptors: Vec<OwnedFd>) -> io::Result<()> {
-        let (Some(executable), Some(log), false) = (descriptors.pop(), descriptors.pop(), descriptors.is_empty())
-        else {
+        let (executable, log, board) = (descriptors.pop(), descriptors.pop(), descriptors.pop());
+        let (Some(executable), Some(log), Some(board), false) = (executable, log, board, descriptors.is_empty()) else {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a daemon group without its descriptors"));
         };
-        self.groups.push((Group { settings, listeners: descriptors, executable }, log));
+        self.groups.push(Coming { settings, listeners: descriptors, board, log, executable });
         Ok(())
     }
 
     /// How many places each group has.
     pub(super) fn places(&self) -> Vec<usize> {
-        self.groups.iter().map(|(group, _)| group.listeners.len()).collect()
+        self.groups.iter().map(|group| group.listeners.len()).collect()
     }
 
     pub(super) fn plans(&self) -> Vec<Plan> {
-        let slots = |group: &Group| u32::try_from(group.listeners.len()).unwrap_or(u32::MAX);
-        self.groups.iter().map(|(group, _)| Plan::new(&group.settings, slots(group))).collect()
+        let slots = |group: &Coming| u32::try_from(group.listeners.len()).unwrap_or(u32::MAX);
+        self.groups.iter().map(|group| Plan::new(&group.settings, slots(group))).collect()
     }
 }
 
 impl Groups {
     /// `ids` in the order of the plans.
-    pub(super) fn adopt(&mut self, configuration: Configuration, ids: Vec<GroupId>) {
-        for (id, (group, log)) in ids.into_iter().zip(configuration.groups) {
+    ///
+    /// # Errors
+    /// A board is none.
+    pub(super) fn adopt(&mut self, configuration: Configuration, ids: Vec<GroupId>) -> io::Result<()> {
+        for (id, Coming { settings, listeners, board, log, executable }) in ids.into_iter().zip(configuration.groups) {
+            // The same group has the same memory; who has which seat is known here.
+            let board = match self.groups.get(&id) {
+                Some(known) => Rc::clone(&known.board),
+                None => Board::new(board, BoardLayout::new(settings.options.processes(), settings.options.threads()))?,
+            };
+            let group = Group { settings, listeners, board, executable };
             match self.logs.get_mut(&id) {
                 Some(open) => open.reopen(log, &group.settings),
                 None => drop(self.logs.insert(id, Log::new(log, &group.settings))),
             }
             self.groups.insert(id, group);
         }
+        Ok(())
     }
 
-    pub(super) fn all(&self) -> impl Iterator<Item = &Group> {
-        self.groups.values()
+    pub(super) fn all(&self) -> impl Iterator<Item = (GroupId, &Group)> {
+        self.groups.iter().map(|(id, group)| (*id, group))
     }
 
     pub(super) fn get(&self, id: GroupId) -> Option<&Group> {

@@ -3,8 +3,9 @@
 //! One process with one thread and one loop for the life of httpd's parent, as its user (root, mostly); no Python, nothing of httpd's.
 //! What to do is decided in `supervise`; here is what it is done with: processes, channels, log pipes, signals, time. It outlives
 //! graceful restarts. When the parent is gone, however that came about, it ends all workers and itself. From workers it takes messages
-//! of a known form and log lines; whatever else they send has them ended.
+//! of a known form, log lines, and numbers and names from their board; whatever else they send has them ended.
 
+mod board;
 mod groups;
 mod log;
 mod memory;

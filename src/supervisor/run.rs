@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::getppid;
 
 use super::complain;
-use super::groups::{Configuration, Group, Groups};
+use super::groups::{Configuration, Groups};
 use super::states::Told;
 use super::workers::{Source, Workers};
 use crate::os::channel::Channel;
@@ -190,12 +190,27 @@ impl Supervisor {
                         log.write(level as u8, nix::unistd::getpid().as_raw(), text.as_bytes());
                     }
                 }
+                Action::LogServing { group, worker, level, text } => {
+                    let serving = self.workers.serving(worker);
+                    let serving =
+                        serving.map_or("no request is in progress".into(), |named| format!("in progress: {named}"));
+                    if let Some(log) = self.groups.log(group) {
+                        let text = format!("{text}; {serving}.");
+                        log.write(level as u8, nix::unistd::getpid().as_raw(), text.as_bytes());
+                    }
+                }
                 Action::Forget { group } => self.groups.forget(group),
                 Action::Finish => self.finished = true,
             }
         }
         if let Some(told) = &self.told {
             told.tell(&self.fleet);
+        }
+        self.workers.tell(&self.fleet);
+        for (id, group) in self.groups.all() {
+            for (slot, causes) in self.fleet.causes(id).enumerate() {
+                group.board.set_causes(slot, causes);
+            }
         }
     }
 
@@ -245,7 +260,9 @@ impl Supervisor {
             Ok(told) => told,
             Err(cause) => return self.misunderstood(&cause),
         };
-        self.groups.adopt(coming, ids);
+        if let Err(cause) = self.groups.adopt(coming, ids) {
+            return self.misunderstood(&cause);
+        }
         self.act();
         if let Some(channel) = &self.parent {
             // A parent that does not listen is gone, and the loop hears of that.
@@ -292,7 +309,7 @@ impl Supervisor {
 
     /// httpd is at its end. While it goes on, the next supervisor's workers listen at the same paths.
     fn unlink(&self) {
-        self.groups.all().for_each(Group::unlink);
+        self.groups.all().for_each(|(_, group)| group.unlink());
     }
 
     fn last_lines(mut self) -> io::Result<()> {

@@ -8,13 +8,14 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 
 use nix::sys::signal::Signal;
 
+use super::board::Seat;
 use super::groups::{Groups, nothing_to_read};
 use super::memory::Memory;
 use crate::os::channel::Channel;
 use crate::os::logpipe::{LogPipe, Reading};
 use crate::os::pidfd::Exit;
 use crate::os::spawn::{Child, Streams, spawn};
-use crate::supervise::{self, Event, GroupId, Script, WorkerId};
+use crate::supervise::{self, Event, Fleet, GroupId, Script, WorkerId};
 use crate::wire::control::{FromWorker, ToWorker};
 
 /// What a process may have written before it ended, in bites of 64 KiB; the rest, if its children still write, comes later.
@@ -27,6 +28,7 @@ const LAST_TURNS: usize = 16;
 #[derive(Debug)]
 struct Running {
     child: Child,
+    seat: Option<Seat>,
     /// None once nothing can be said any more.
     channel: Option<Channel>,
 }
@@ -89,19 +91,28 @@ impl Workers {
         let listener = group.listener(slot).ok_or_else(|| io::Error::other("it has no socket"))?;
         let settings = &group.settings;
         let name = CString::new(settings.options.display_name(&settings.name))?;
+        let seat = group.board.seat(slot);
         let (here, there) = Channel::pair()?;
         let (pipe, output) = LogPipe::new()?;
         // A worker that reads nothing must not hold up the others.
         here.set_nonblocking(true)?;
         // Sent first: there is room for it, and a worker that can't be told is not started.
-        here.send(&ToWorker::Settings { group: Box::new(settings.clone()), slot, preload }, &[listener])?;
+        let descriptors: Vec<_> = std::iter::once(listener).chain(seat.as_ref().map(Seat::descriptor)).collect();
+        let number = seat.as_ref().map(|seat| seat.number);
+        here.send(
+            &ToWorker::Settings { group: Box::new(settings.clone()), slot, seat: number, preload },
+            &descriptors,
+        )?;
         let streams = Streams { stdin: self.nothing.as_fd(), stdout: output.as_fd(), stderr: output.as_fd() };
         let child = spawn(group.executable.as_fd(), &name, streams, there.into())?;
         let pid = child.pid.as_raw();
         // Whoever was killed before this one began was another.
         self.memory.look();
         self.writers.push(Writer { group: id, worker, pid, pipe });
-        self.running.insert(worker, Running { child, channel: Some(here) });
+        if let Some(seat) = &seat {
+            seat.set_pid(pid);
+        }
+        self.running.insert(worker, Running { child, seat, channel: Some(here) });
         Ok(pid)
     }
 
@@ -166,9 +177,24 @@ impl Workers {
                 }
                 events.retain(|event| !matches!(event, Event::Lost { .. }));
                 self.read(worker, LAST_WORDS, groups);
+                let serving = self.serving(worker);
                 self.running.remove(&worker);
-                events.push(Event::Ended { worker, how, clean });
+                events.push(Event::Ended { worker, how, clean, serving });
                 events
+            }
+        }
+    }
+
+    /// The requests that a worker has under way, as it wrote them down.
+    pub(super) fn serving(&self, worker: WorkerId) -> Option<String> {
+        self.running.get(&worker)?.seat.as_ref()?.running()
+    }
+
+    /// Says in the registers how far each worker is.
+    pub(super) fn tell(&self, fleet: &Fleet) {
+        for (worker, running) in &self.running {
+            if let (Some(seat), Some(stage)) = (&running.seat, fleet.stage(*worker)) {
+                seat.set_stage(stage);
             }
         }
     }

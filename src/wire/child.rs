@@ -20,6 +20,8 @@ pub fn body_header(length: usize) -> [u8; 8] {
 pub struct Hello {
     /// The secret of the group, known to httpd's processes and the group's workers.
     pub secret: [u8; 32],
+    /// The connection's own among all that the group's workers know: by it the child finds its mark on the board.
+    pub connection: u64,
 }
 
 impl Hello {
@@ -75,6 +77,7 @@ impl FromChild<'_> {
             FromChild::Hello(hello) => append(out, Kind::Hello, 0, |out| {
                 out.extend_from_slice(&VERSION.to_le_bytes());
                 out.extend_from_slice(&hello.secret);
+                out.extend_from_slice(&hello.connection.to_le_bytes());
                 Ok(())
             }),
             FromChild::Request(request) => request.clone().encode(out),
@@ -109,7 +112,10 @@ pub(super) fn decode<'a>(header: Header, payload: &'a [u8]) -> Result<FromChild<
             if theirs != VERSION {
                 return Err(FrameError::Version { theirs });
             }
-            FromChild::Hello(Hello { secret: fields.array("secret")? })
+            FromChild::Hello(Hello {
+                secret: fields.array("secret")?,
+                connection: u64::from_le_bytes(fields.array("connection")?),
+            })
         }
         Kind::Request => return request::decode(header, payload).map(FromChild::Request),
         Kind::Body => return Ok(FromChild::Body(payload)),

@@ -13,8 +13,8 @@ pub enum ToSupervisor {
     /// A configuration follows, the parent's n-th. Descriptor: memory with a number for each process of each group, in their order,
     /// where the supervisor says which can't be started (`board::States`); read by children.
     Begin { generation: u32 },
-    /// One group. Descriptors: a listening socket for each process, in the order of their slots; then the group's error log; then the
-    /// worker's executable.
+    /// One group. Descriptors: a listening socket for each process, in the order of their slots; then the group's board
+    /// (`board::BoardLayout`); then its error log; then the worker's executable.
     Group(Box<GroupSettings>),
     /// The configuration is whole. Groups that it does not name drain and end.
     Commit,
@@ -119,8 +119,9 @@ pub struct Apache {
 /// Supervisor to worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ToWorker {
-    /// The first message. Descriptors: the listening socket. `preload`: scripts that the outgoing worker served, to be loaded before `Ready`.
-    Settings { group: Box<GroupSettings>, slot: u32, preload: Vec<(Vec<u8>, Vec<u8>)> },
+    /// The first message. Descriptors: the listening socket; where the worker has a `seat` on it, the group's board. `preload`: scripts that
+    /// the outgoing worker served, to be loaded before `Ready`.
+    Settings { group: Box<GroupSettings>, slot: u32, seat: Option<usize>, preload: Vec<(Vec<u8>, Vec<u8>)> },
     /// It has said `Ready`: it accepts from now on.
     Open,
     /// A script (file and application group) has changed for another worker: what is not loaded yet must not be.

@@ -31,7 +31,7 @@ enum Length {
 impl Kind {
     const fn length(self) -> Length {
         match self {
-            Kind::Hello => Length::Exactly(34),
+            Kind::Hello => Length::Exactly(42),
             Kind::Request => Length::AtMost(REQUEST_MOST),
             Kind::Body => Length::AtMost(BODY_MOST),
             Kind::BodyError => Length::AtMost(BODY_ERROR_MOST),

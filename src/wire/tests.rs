@@ -15,7 +15,7 @@ mod properties;
 
 use properties::Sender;
 
-const HELLO: FromChild<'static> = FromChild::Hello(Hello { secret: [7; 32] });
+const HELLO: FromChild<'static> = FromChild::Hello(Hello { secret: [7; 32], connection: 9 });
 
 const ENVIRON: [(&[u8], Option<&[u8]>); 4] =
     [(b"PATH_INFO", Some(b"/caf\xc3\xa9")), (b"REMOTE_USER", None), (b"", Some(b"")), (b"PATH_INFO", Some(b"/again"))];
@@ -244,8 +244,9 @@ fn every_flag_of_a_request_stands_for_itself() {
 /// The bytes of docs/protocol.md: a change here is a new `VERSION`.
 #[test]
 fn the_bytes_are_those_of_the_page() {
-    let mut hello = vec![1, 0, 0, 0, 34, 0, 0, 0, 2, 0];
+    let mut hello = vec![1, 0, 0, 0, 42, 0, 0, 0, 2, 0];
     hello.extend([7; 32]);
+    hello.extend([9, 0, 0, 0, 0, 0, 0, 0]);
     assert_eq!(child_stream(&[HELLO]), hello);
     assert_eq!(child_stream(&[FromChild::BodyEnd]), [4, 0, 0, 0, 0, 0, 0, 0]);
     assert_eq!(worker_stream(&[FromWorker::WantBody(0x0102)]), [17, 0, 0, 0, 4, 0, 0, 0, 2, 1, 0, 0]);

@@ -109,8 +109,8 @@ struct Guest {
 enum Greeting {
     /// More must come.
     Wait,
-    /// It is a child of our httpd.
-    Welcome,
+    /// It is a child of our httpd, which calls the connection so.
+    Welcome { connection: u64 },
     /// It has ended, or is none.
     Leave,
 }
@@ -192,7 +192,7 @@ impl Door {
         match guest.hear(&self.process.group.secret) {
             Greeting::Wait => {}
             Greeting::Leave => drop(self.guests.remove(&number)),
-            Greeting::Welcome => {
+            Greeting::Welcome { connection } => {
                 let Some(Guest { stream, reader, .. }) = self.guests.remove(&number) else { return };
                 self.epoll.forget(stream.as_fd());
                 let options = &self.process.group.options;
@@ -200,7 +200,7 @@ impl Door {
                 let limit = options.socket_timeout().unwrap_or(TIMEOUT);
                 let added = buffers
                     .and_then(|()| stream.limit(limit))
-                    .and_then(|()| self.process.connections.add(stream, reader));
+                    .and_then(|()| self.process.connections.add(&self.process.board, stream, reader, connection));
                 if let Err(cause) = added {
                     let text = format!("WSGI0409: a connection can't be kept: {cause}");
                     log::line(Level::Error, text.as_bytes());
@@ -238,7 +238,9 @@ impl Guest {
             }
         }
         let text = match self.reader.next_child() {
-            Ok(Some(FromChild::Hello(hello))) if hello.shows(secret) => return Greeting::Welcome,
+            Ok(Some(FromChild::Hello(hello))) if hello.shows(secret) => {
+                return Greeting::Welcome { connection: hello.connection };
+            }
             Ok(None) => return Greeting::Wait,
             Ok(Some(_)) => "did not show the secret of the group".to_owned(),
             Err(error) => format!("sent {error}"),

@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
+use super::board::Board;
 use super::process::Process;
 use super::{acceptor, control, log, serve, watch};
 use crate::application::{Applications, Constants, Reload};
+use crate::board::BoardLayout;
 use crate::os::channel::Channel;
 use crate::os::stream::Listener;
 use crate::os::{forked, handlers, identity, limits, title};
@@ -32,7 +34,7 @@ pub(super) fn begin() -> Result<Option<MainThread>, Unfit> {
         return Err(Unfit);
     };
     forked::withhold(channel.as_fd());
-    let (group, preload, listener) = match settings(&channel) {
+    let Said { group, preload, listener, place } = match settings(&channel) {
         Ok(Some(said)) => said,
         Ok(None) => return Ok(None),
         Err(cause) => {
@@ -43,8 +45,12 @@ pub(super) fn begin() -> Result<Option<MainThread>, Unfit> {
     title::set(&group.options.display_name(&group.name));
     // Before chroot=: it needs /dev/null.
     forked::keep_from_children().map_err(|cause| unfit(&channel, cannot_start(&cause)))?;
+    let layout = BoardLayout::new(group.options.processes(), group.options.threads());
+    let board = Board::take(layout, place).map_err(|cause| {
+        unfit(&channel, format!("WSGI0431: the memory that the worker shares with httpd can't be used: {cause}"))
+    })?;
     become_worker(&group).map_err(|cause| unfit(&channel, cause))?;
-    let (python, process, arrivals) = start_python(group, channel)?;
+    let (python, process, arrivals) = start_python(group, channel, board)?;
     let started = start_threads(process, listener, preload, arrivals);
     started.map_err(|cause| {
         unfit(&process.channel, format!("WSGI0414: the worker's threads can't be started: {cause}"))
@@ -63,15 +69,22 @@ fn cannot_start(cause: &io::Error) -> String {
     format!("WSGI0417: a worker of the daemon process group can't start: {cause}")
 }
 
-type Said = (GroupSettings, Vec<(Vec<u8>, Vec<u8>)>, OwnedFd);
+/// What the supervisor said.
+struct Said {
+    group: GroupSettings,
+    preload: Vec<(Vec<u8>, Vec<u8>)>,
+    listener: OwnedFd,
+    /// The group's board, and the seat there.
+    place: Option<(OwnedFd, usize)>,
+}
 
 /// The first message; nothing where the supervisor has gone.
 fn settings(channel: &Channel) -> io::Result<Option<Said>> {
     match channel.receive::<ToWorker>()? {
-        Some((ToWorker::Settings { group, preload, .. }, descriptors)) => {
-            let listener =
-                descriptors.into_iter().next().ok_or_else(|| io::Error::other("no listening socket came"))?;
-            Ok(Some((*group, preload, listener)))
+        Some((ToWorker::Settings { group, seat, preload, .. }, descriptors)) => {
+            let mut descriptors = descriptors.into_iter();
+            let listener = descriptors.next().ok_or_else(|| io::Error::other("no listening socket came"))?;
+            Ok(Some(Said { group: *group, preload, listener, place: descriptors.next().zip(seat) }))
         }
         Some((other, _)) => Err(io::Error::other(format!("{other:?} came first"))),
         None => Ok(None),
@@ -156,6 +169,7 @@ fn set_environment(group: &GroupSettings) {
 fn start_python(
     group: GroupSettings,
     channel: Channel,
+    board: Board,
 ) -> Result<(MainThread, &'static Process, handlers::Arrivals), Unfit> {
     const WATCHED: [Signal; 6] =
         [Signal::SIGTERM, Signal::SIGINT, Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGHUP, Signal::SIGXCPU];
@@ -178,7 +192,7 @@ fn start_python(
     let applications = Applications::of(runtime, constants);
     channel.set_nonblocking(true).map_err(system)?;
     let limits = limits_of(&group);
-    let process = Process::new(group, limits, applications, channel);
+    let process = Process::new(group, limits, applications, channel, board);
     let process = process.map_err(|cause| {
         log::line(Level::Error, format!("WSGI0418: the worker can't start: {cause}").as_bytes());
         Unfit

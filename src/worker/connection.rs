@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::board::Board;
 use super::process::Process;
+use crate::board::MARKS;
 use crate::os::epoll::Epoll;
 use crate::os::stream::Stream;
 use crate::python::give_way;
@@ -16,13 +18,21 @@ use crate::wire::{FrameError, FromChild, FromWorker, Reader, Request};
 /// The connections of a worker whose children have shown the secret.
 pub(super) struct Connections {
     ready: Epoll,
-    open: Mutex<HashMap<u64, Arc<Connection>>>,
+    open: Mutex<Open>,
     next: AtomicU64,
+}
+
+struct Open {
+    all: HashMap<u64, Arc<Connection>>,
+    /// Marks that no connection has; those at the end are given first.
+    free_marks: Vec<usize>,
 }
 
 struct Connection {
     number: u64,
     stream: Stream,
+    /// On the board: how many requests were begun on it. None where more are open than there are marks.
+    mark: Option<usize>,
     /// What was read and not used yet; none while a thread has the connection.
     reader: Mutex<Option<Reader>>,
 }
@@ -51,18 +61,24 @@ pub(super) enum Next<'o> {
 impl Connections {
     pub(super) fn new() -> io::Result<Connections> {
         let ready = Epoll::new()?;
-        Ok(Connections { ready, open: Mutex::default(), next: AtomicU64::new(1) })
+        let open = Open { all: HashMap::new(), free_marks: (0..MARKS).rev().collect() };
+        Ok(Connections { ready, open: Mutex::new(open), next: AtomicU64::new(1) })
     }
 
-    /// Waits for requests on this connection from now on.
+    /// Waits for requests on this connection from now on; the child knows it by the number `its`.
     ///
     /// # Errors
     /// The system's.
-    pub(super) fn add(&self, stream: Stream, reader: Reader) -> io::Result<()> {
+    pub(super) fn add(&self, board: &Board, stream: Stream, reader: Reader, its: u64) -> io::Result<()> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let connection = Arc::new(Connection { number, stream, reader: Mutex::new(Some(reader)) });
-        self.lock().insert(number, Arc::clone(&connection));
-        self.ready.add_once(connection.stream.as_fd(), number).inspect_err(|_| self.forget(number))
+        let connection = {
+            let mut open = self.lock();
+            let mark = open.free_marks.pop().inspect(|mark| board.seat.connect(*mark, its));
+            let connection = Arc::new(Connection { number, stream, mark, reader: Mutex::new(Some(reader)) });
+            open.all.insert(number, Arc::clone(&connection));
+            connection
+        };
+        self.ready.add_once(connection.stream.as_fd(), number).inspect_err(|_| self.forget(board, number))
     }
 
     /// Waits for a connection that can be read, so long if that is limited, and takes it; none where there is none, another thread did, or
@@ -72,25 +88,33 @@ impl Connections {
     /// The system's: there is nothing to wait on any more.
     pub(super) fn wait(&self, process: &'static Process, within: Option<Duration>) -> io::Result<Option<Taken>> {
         let Some(number) = self.ready.wait(within)? else { return Ok(None) };
-        let connection = self.lock().get(&number).map(Arc::clone);
+        let connection = self.lock().all.get(&number).map(Arc::clone);
         Ok(connection.and_then(|connection| Taken::take(process, connection)))
     }
 
     /// Takes every connection that no thread has. For the accepting thread, at the end.
     pub(super) fn take_idle(&self, process: &'static Process) -> Vec<Taken> {
-        let all: Vec<Arc<Connection>> = self.lock().values().map(Arc::clone).collect();
+        let all: Vec<Arc<Connection>> = self.lock().all.values().map(Arc::clone).collect();
         all.into_iter().filter_map(|connection| Taken::take(process, connection)).collect()
     }
 
-    fn forget(&self, number: u64) {
-        let gone = self.lock().remove(&number);
+    fn forget(&self, board: &Board, number: u64) {
+        let gone = {
+            let mut open = self.lock();
+            let gone = open.all.remove(&number);
+            if let Some(mark) = gone.as_ref().and_then(|connection| connection.mark) {
+                board.seat.disconnect(mark);
+                open.free_marks.push(mark);
+            }
+            gone
+        };
         if let Some(connection) = gone {
             // Its descriptor may live on in a thread, or in a process that an application forked.
             self.ready.forget(connection.stream.as_fd());
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<Connection>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -109,6 +133,11 @@ impl Taken {
 
     pub(super) fn stream(&self) -> &Stream {
         &self.connection.stream
+    }
+
+    /// Its mark on the board.
+    pub(super) fn mark(&self) -> Option<usize> {
+        self.connection.mark
     }
 
     /// The stream, and what was read from it.
@@ -153,7 +182,7 @@ impl Taken {
         let connections = &self.process.connections;
         *self.connection.reader.lock().unwrap_or_else(PoisonError::into_inner) = self.reader.take();
         if connections.ready.arm(self.connection.stream.as_fd(), self.connection.number).is_err() {
-            connections.forget(self.connection.number);
+            connections.forget(&self.process.board, self.connection.number);
         }
         // Who stops the process looks at connections once: one that came back after that is ours to refuse.
         if self.process.is_stopping()
@@ -183,7 +212,7 @@ impl Taken {
 impl Drop for Taken {
     fn drop(&mut self) {
         if self.reader.is_some() {
-            self.process.connections.forget(self.connection.number);
+            self.process.connections.forget(&self.process.board, self.connection.number);
         }
         if !self.begun {
             self.process.opened();

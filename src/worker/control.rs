@@ -113,6 +113,10 @@ fn memory(process: &Process) -> Option<u64> {
 fn carry_out(process: &'static Process, next: Do) {
     match next {
         Do::Say(text) => log::line(Level::Info, text.as_bytes()),
+        Do::Warn(text) => {
+            let text = format!("WSGI0430: {text}; {}", process.board.in_progress());
+            log::line(Level::Warn, text.as_bytes());
+        }
         Do::Replace(reason) => process.say(&FromWorker::Replace { reason }),
         Do::Leave(reason) => process.say(&FromWorker::Leaving { reason }),
         Do::StopAccepting => process.stop(),
@@ -148,8 +152,10 @@ fn cut_off(process: &Process, status: i32) -> ! {
     if unfinished == 0 {
         exit_now(status);
     }
-    let text =
-        format!("WSGI0411: shutdown-timeout is over, and the process ends with requests unfinished: {unfinished}");
+    let text = format!(
+        "WSGI0411: shutdown-timeout is over, and the process ends with requests unfinished: {unfinished}; {}",
+        process.board.in_progress()
+    );
     log::line(Level::Warn, text.as_bytes());
     exit_now(FORCED);
 }

@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
+use std::time::Duration;
 
 use super::connection::Taken;
 use super::log;
@@ -36,6 +37,9 @@ pub(super) struct Frames<'q> {
     ignore_activity: bool,
     /// The least serious level that the request's log shows.
     log_level: u8,
+    /// When something was sent last, where the request counts for `inactivity-timeout`.
+    last: Option<Duration>,
+    complete: bool,
 }
 
 /// How far the body is read.
@@ -67,6 +71,8 @@ impl<'q> Frames<'q> {
             taken: 0,
             ignore_activity: request.ignore_activity,
             log_level: request.log_level,
+            last: None,
+            complete: false,
         }
     }
 
@@ -78,6 +84,11 @@ impl<'q> Frames<'q> {
             _ => End::Aborted,
         };
         let _ = self.finish(end);
+    }
+
+    /// When the answer was complete, where it was, and the request counts for `inactivity-timeout`.
+    pub(super) fn complete(&self) -> Option<Duration> {
+        self.last.filter(|_| self.complete)
     }
 
     /// The request was not begun: another worker gets it.
@@ -118,7 +129,7 @@ impl<'q> Frames<'q> {
             self.lose(&cause);
             return Err(Gone);
         }
-        self.touch();
+        self.last = self.touch();
         Ok(())
     }
 
@@ -139,10 +150,8 @@ impl<'q> Frames<'q> {
         Gone
     }
 
-    fn touch(&self) {
-        if !self.ignore_activity {
-            self.process.requests.touch();
-        }
+    fn touch(&self) -> Option<Duration> {
+        (!self.ignore_activity).then(|| self.process.requests.touch())
     }
 
     fn ask(&mut self, size: usize) -> Result<(), InputError> {
@@ -242,7 +251,7 @@ impl Host for Frames<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, InputError> {
         let read = self.receive(buffer);
         match &read {
-            Ok(_) => self.touch(),
+            Ok(_) => drop(self.touch()),
             Err(error) => self.body = Input::Failed(error.clone()),
         }
         read
@@ -274,6 +283,7 @@ impl Host for Frames<'_> {
         parts.push(&last);
         self.transmit(&parts, None)?;
         if then == Then::End {
+            self.complete = true;
             self.let_go();
         }
         Ok(())

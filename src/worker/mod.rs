@@ -12,6 +12,7 @@
 
 mod acceptor;
 mod begin;
+mod board;
 mod changes;
 mod connection;
 mod control;

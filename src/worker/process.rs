@@ -7,6 +7,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use nix::sys::signal::Signal;
 
+use super::board::Board;
 use super::changes::Changes;
 use super::connection::Connections;
 use super::lobby::Lobby;
@@ -26,6 +27,7 @@ pub(super) struct Process {
     pub(super) limits: Limits,
     pub(super) applications: Applications,
     pub(super) requests: Requests,
+    pub(super) board: Board,
     pub(super) connections: Connections,
     pub(super) lobby: Lobby,
     pub(super) channel: Channel,
@@ -57,10 +59,13 @@ impl Process {
         limits: Limits,
         applications: Applications,
         channel: Channel,
+        board: Board,
     ) -> std::io::Result<Process> {
         let threads = usize::try_from(group.options.threads()).unwrap_or(0);
+        board.open();
         Ok(Process {
             requests: Requests::new(threads),
+            board,
             connections: Connections::new()?,
             lobby: Lobby::default(),
             control: Wake::new()?,

@@ -86,9 +86,11 @@ impl Requests {
         slot.since.store(0, Ordering::SeqCst);
     }
 
-    /// Something happened that `inactivity-timeout` counts.
-    pub(super) fn touch(&self) {
-        self.activity.store(self.stamp(), Ordering::Relaxed);
+    /// Something happened that `inactivity-timeout` counts; when.
+    pub(super) fn touch(&self) -> Duration {
+        let now = self.stamp();
+        self.activity.store(now, Ordering::Relaxed);
+        Duration::from_nanos(now)
     }
 
     /// A script was loaded.
@@ -135,6 +137,11 @@ impl Requests {
 }
 
 impl Slot {
+    /// When its request began, counted from the process's begin.
+    pub(super) fn since(&self) -> Duration {
+        Duration::from_nanos(self.since.load(Ordering::Relaxed))
+    }
+
     /// The calling thread is the slot's from now on.
     pub(super) fn settle(&self) -> &Running {
         self.running.get_or_init(Running::here)

@@ -1,5 +1,6 @@
 //! The threads that serve: each takes the next connection that can be read, and answers the request on it.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -10,6 +11,7 @@ use super::log;
 use super::process::Process;
 use super::requests::Slot;
 use crate::application::{Job, Outcome, Watch};
+use crate::board::Task;
 use crate::python::{give_way, is_lingering, linger};
 use crate::supervise::worker::Event;
 use crate::wire::Request;
@@ -24,7 +26,7 @@ const TURN_TIME: Duration = Duration::from_millis(1);
 /// The life of one thread that serves requests; `thread` counts from 0.
 pub(super) fn run(process: &'static Process, thread: usize) {
     let Some(slot) = process.requests.slot(thread) else { return };
-    let server = Server { process, slot, number: u32::try_from(thread + 1).unwrap_or(u32::MAX) };
+    let server = Server { process, slot, thread, number: u32::try_from(thread + 1).unwrap_or(u32::MAX) };
     slot.settle();
     let mut own = Vec::new();
     loop {
@@ -42,8 +44,21 @@ pub(super) fn run(process: &'static Process, thread: usize) {
 struct Server {
     process: &'static Process,
     slot: &'static Slot,
+    thread: usize,
     /// `mod_wsgi.thread_id`: the thread that began the process is 0.
     number: u32,
+}
+
+/// How a request goes.
+struct Course<'s> {
+    /// Its number on this thread.
+    serial: u64,
+    /// Where the board counts the requests of its connection.
+    mark: Option<usize>,
+    /// Left by the thread once it has the interpreter.
+    seat: &'s Seat<'s>,
+    /// It stands on the board.
+    written: Cell<bool>,
 }
 
 impl Server {
@@ -79,6 +94,7 @@ impl Server {
         let requests = &self.process.requests;
         let serial = requests.begin(self.slot, request.application_group);
         connection.begin();
+        let course = Course { serial, mark: connection.mark(), seat, written: Cell::new(false) };
         let mut host = Frames::new(self.process, connection, request);
         if self.process.is_stopping() {
             host.refuse();
@@ -91,7 +107,7 @@ impl Server {
         let changes = &self.process.changes;
         let known = changes.has(request.script, request.application_group);
         let mut answer =
-            |as_loaded| catch_unwind(AssertUnwindSafe(|| self.serve(request, serial, as_loaded, seat, &mut host)));
+            |as_loaded| catch_unwind(AssertUnwindSafe(|| self.serve(request, &course, as_loaded, &mut host)));
         let wait = || {
             // Others run Python meanwhile, and take requests.
             give_way();
@@ -118,13 +134,16 @@ impl Server {
             Ok(Outcome::Changed) => {
                 // Counted as under way until it is sent away, so that the process does not end before.
                 host.refuse();
+                self.process.board.seat.undo(self.thread);
                 requests.undo(self.slot);
                 return self.process.control.wake();
             }
             // Said by the panic hook.
             Err(_panic) => host.end(Some(500)),
         }
+        let took = host.complete().map(|end| end.saturating_sub(self.slot.since()));
         drop(host);
+        self.process.board.seat.end(self.thread, took);
         let finished = requests.end(self.slot);
         if self.process.is_stopping() || self.process.limits.maximum_requests.is_some_and(|most| finished >= most) {
             self.process.control.wake();
@@ -142,18 +161,27 @@ impl Server {
         }
     }
 
-    fn serve(
-        &self,
-        request: &Request<'_>,
-        serial: u64,
-        as_loaded: bool,
-        seat: &Seat<'_>,
-        host: &mut Frames<'_>,
-    ) -> Outcome {
+    fn serve(&self, request: &Request<'_>, course: &Course<'_>, as_loaded: bool, host: &mut Frames<'_>) -> Outcome {
         let daemon_start = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
         let mut environ = Pairs::with_capacity(64, 4096);
+        let mut task = Task { method: request.client_method, path: [b"", b""], id: b"" };
         for (key, value) in request.environ.clone() {
+            match (key, value) {
+                (b"SCRIPT_NAME", Some(value)) => task.path[0] = value,
+                (b"PATH_INFO", Some(value)) => task.path[1] = value,
+                (b"mod_wsgi.request_id", Some(value)) => task.id = value,
+                (b"UNIQUE_ID", Some(value)) if task.id.is_empty() => task.id = value,
+                _ => {}
+            }
             environ.push_optional(key, value);
+        }
+        // Once, though it may be tried again by other code.
+        if !course.written.replace(true) {
+            let board = &self.process.board;
+            board.seat.begin(self.thread, self.slot.since(), &task);
+            if let Some(mark) = course.mark {
+                board.seat.begin_on(mark);
+            }
         }
         let loaded = || self.process.requests.loaded();
         let job = Job {
@@ -172,7 +200,12 @@ impl Server {
             request_start: request.request_start,
             queue_start: request.queue_start,
             daemon_start,
-            watch: Some(Watch { running: self.slot.settle(), serial, attached: &|| seat.leave(), loaded: &loaded }),
+            watch: Some(Watch {
+                running: self.slot.settle(),
+                serial: course.serial,
+                attached: &|| course.seat.leave(),
+                loaded: &loaded,
+            }),
         };
         linger();
         let outcome = self.process.applications.serve(&job, host);

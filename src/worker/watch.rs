@@ -41,7 +41,11 @@ fn carry_out(process: &Process, order: &Order) {
     match order {
         Order::Interrupt(_) => {
             if process.applications.interrupt(&group, running, active.serial) {
-                log::line(Level::Info, b"request-timeout: RequestTimeout is raised in the thread above");
+                let text = format!(
+                    "request-timeout: RequestTimeout is raised in the thread above, which serves {}",
+                    process.board.served_by(active.thread)
+                );
+                log::line(Level::Info, text.as_bytes());
             }
         }
         Order::Dump(_) => process.applications.log_stacks(&group),

@@ -9,6 +9,7 @@ counts of few and of many requests, each with one such request. Their difference
 import argparse
 import glob
 import os
+import re
 import shutil
 import signal
 import socket
@@ -142,7 +143,13 @@ def beside(setting, folder, valgrind):
     words = ", ".join(f'"{word}"' for word in [*valgrind, os.path.join(real, "mod_wsgi-worker")])
     with open(source, "w") as file:
         file.write(WORKER % words)
-    machine.run("cc", "-o", os.path.join(folder, "mod_wsgi-worker"), source)
+    program = os.path.join(folder, "mod_wsgi-worker")
+    machine.run("cc", "-o", program, source)
+    # The module looks for the mark of its own build in the program.
+    with open(os.path.join(real, "mod_wsgi-worker"), "rb") as file:
+        mark = re.search(rb"mod_wsgi-rs speaks [^.]+\.", file.read()).group()
+    with open(program, "ab") as file:
+        file.write(mark)
     return module
 
 

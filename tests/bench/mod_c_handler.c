@@ -2,11 +2,13 @@
  *
  * Built by run.py (apxs -c), never installed. Each is a handler: SetHandler c-hello, c-body (1 MiB at once), c-pieces (100
  * pieces of 10 KiB, each flushed), c-upload (reads the body in pieces of 64 KiB, answers its length),
- * c-mark (hello, with a call of getpgid for instructions.py).
+ * c-sleep (hello, after 10 ms), c-mark (hello, with a call of getpgid for instructions.py).
  */
 #include "httpd.h"
 #include "http_config.h"
 #include "http_protocol.h"
+
+#include "apr_time.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -53,6 +55,10 @@ static int handler(request_rec *r)
         return DECLINED;
     if (strcmp(r->handler, "c-hello") == 0)
         return answer(r, hello, sizeof(hello) - 1);
+    if (strcmp(r->handler, "c-sleep") == 0) {
+        apr_sleep(apr_time_from_msec(10));
+        return answer(r, hello, sizeof(hello) - 1);
+    }
     if (strcmp(r->handler, "c-mark") == 0) {
         getpgid(0);
         return answer(r, hello, sizeof(hello) - 1);

@@ -69,7 +69,7 @@ class Server:
     """One contender that runs, with all its processes."""
 
     def __init__(self, setting, contender, folder, work, shape):
-        self.contender, self.folder, self.port = contender, folder, _free_port()
+        self.contender, self.folder, self.port = contender, folder, free_port()
         self.path = work.file if contender.key.startswith("static") else work.path
         self.roots, self.seen = [], {}
         os.makedirs(folder)
@@ -173,7 +173,7 @@ class Server:
         return [pid for pid, start in self.seen.items() if machine.is_alive(pid, start)]
 
 
-def _free_port():
+def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -202,6 +202,10 @@ AsyncRequestWorkerFactor 16
 KeepAliveTimeout 60
 MaxKeepAliveRequests 0
 LimitRequestFields 200
+<Directory />
+  Options FollowSymLinks
+  AllowOverride None
+</Directory>
 <Location />
   Require all granted
 </Location>

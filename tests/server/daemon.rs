@@ -1,5 +1,7 @@
 //! Daemon mode: what is not the same in both modes. Groups are configured by the tests; their application is mostly `act`.
 
+// What the log says of a process's requests when it ends, and what becomes of them.
+mod board;
 // Scripts that change.
 mod changes;
 // What an application starts: programs, forks, threads.

@@ -48,3 +48,5 @@ mod response;
 mod scripts;
 // Headers of a proxy in front.
 mod trusted_proxies;
+// Everything at once.
+mod soak;

@@ -3,14 +3,16 @@
 use std::cell::{Cell, RefCell};
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use mod_wsgi::board::BoardLayout;
 use mod_wsgi::config::DaemonOptions;
 use mod_wsgi::os::channel::Channel;
+use mod_wsgi::os::memory::sealed;
 use mod_wsgi::os::pidfd::{Exit, PidFd};
 use mod_wsgi::os::poll;
 use mod_wsgi::os::spawn::{Child, Streams, spawn};
@@ -37,6 +39,8 @@ pub(crate) struct Group {
     pub(crate) options: DaemonOptions,
     paths: Vec<PathBuf>,
     listeners: Vec<UnixListener>,
+    /// Memory of the group's board.
+    board: OwnedFd,
 }
 
 impl Parent {
@@ -59,7 +63,9 @@ impl Parent {
         let path = |slot| self.home.join(format!("{}.{slot}.sock", self.sockets.get()));
         let paths: Vec<PathBuf> = (0..slots).map(path).collect();
         let listeners = paths.iter().map(|path| UnixListener::bind(path).unwrap()).collect();
-        Group { name: name.to_owned(), key: key.to_owned(), options: DaemonOptions::default(), paths, listeners }
+        let options = DaemonOptions { processes: u32::try_from(slots).ok(), ..DaemonOptions::default() };
+        let board = sealed(BoardLayout::new(options.processes(), options.threads()).words()).unwrap();
+        Group { name: name.to_owned(), key: key.to_owned(), options, paths, listeners, board }
     }
 
     /// Sends a configuration and waits until it is in force. Each has its own error log, as after a rotation.
@@ -77,7 +83,7 @@ impl Parent {
         for group in groups {
             let mut descriptors: Vec<BorrowedFd<'_>> =
                 group.listeners.iter().map(|listener| listener.as_fd()).collect();
-            descriptors.extend([log.as_fd(), worker.as_fd()]);
+            descriptors.extend([group.board.as_fd(), log.as_fd(), worker.as_fd()]);
             self.say(&ToSupervisor::Group(Box::new(group.settings())), &descriptors);
         }
         self.say(&ToSupervisor::Commit, &[]);

@@ -59,7 +59,7 @@ fn a_crash_is_followed_at_once() {
     assert_eq!(shop.try_ask(0, "crash"), None);
     let (after, _) = shop.successor(0, before);
     assert_ne!(before, after);
-    parent.logged(&format!("worker 1 of daemon group \"shop\" (pid {before}) ended by signal SIGKILL while it served; another is started at once."));
+    parent.logged(&format!("worker 1 of daemon group \"shop\" (pid {before}) ended by signal SIGKILL while it served, with no request in progress; another is started at once."));
 }
 
 fn a_replacement_is_warm() {
@@ -258,7 +258,7 @@ fn who_does_not_listen_is_killed() {
     let took = parent.stop(Duration::from_millis(300));
     assert!(took >= Duration::from_millis(300) && took < Duration::from_secs(3), "{took:?}");
     assert!(!lives(&deaf));
-    parent.logged("has not ended in time and is killed.");
+    parent.logged("has not ended in time and is killed; no request is in progress.");
     assert_eq!(parent.times("SIGKILL"), 1);
 }
 

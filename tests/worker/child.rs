@@ -6,6 +6,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::os::unix::fs::FileExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mod_wsgi::wire::{Body, BodyError, End, FromChild, FromWorker, HEADER_LINE, Hello, Reader, Request};
@@ -18,6 +19,8 @@ pub(crate) struct Child {
     pub(crate) stream: UnixStream,
     reader: Reader,
     files: Vec<File>,
+    /// What the worker is told that the connection is called.
+    pub(crate) number: u64,
 }
 
 /// A request to be made.
@@ -90,11 +93,13 @@ impl Child {
     pub(crate) fn connect(path: &Path) -> Child {
         let stream = UnixStream::connect(path).unwrap();
         stream.set_read_timeout(Some(SOON)).unwrap();
-        Child { stream, reader: Reader::of_worker(HEADER_LINE), files: Vec::new() }
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Child { stream, reader: Reader::of_worker(HEADER_LINE), files: Vec::new(), number }
     }
 
     pub(crate) fn hello(&mut self, secret: [u8; 32]) {
-        self.send(&FromChild::Hello(Hello { secret }));
+        self.send(&FromChild::Hello(Hello { secret, connection: self.number }));
     }
 
     pub(crate) fn send(&mut self, frame: &FromChild<'_>) {
@@ -117,7 +122,8 @@ impl Child {
             (b"REQUEST_METHOD", Some(ask.method.as_bytes())),
             (b"SCRIPT_NAME", Some(b"")),
             (b"PATH_INFO", Some(ask.path.as_bytes())),
-            (b"QUERY_STRING", Some(b"")),
+            (b"QUERY_STRING", Some(b"secret=1")),
+            (b"UNIQUE_ID", Some(b"of-httpd")),
             (b"SERVER_NAME", Some(b"localhost")),
             (b"SERVER_PORT", Some(b"80")),
             (b"SERVER_PROTOCOL", Some(b"HTTP/1.1")),

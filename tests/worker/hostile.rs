@@ -23,7 +23,7 @@ fn a_wrong_secret_gets_nothing() {
         wrong[at] ^= 1;
         let mut stranger = worker.visit();
         let mut bytes = Vec::new();
-        FromChild::Hello(Hello { secret: wrong }).encode(&mut bytes).unwrap();
+        FromChild::Hello(Hello { secret: wrong, connection: 1 }).encode(&mut bytes).unwrap();
         bytes.extend(Child::encoded(&worker.get("/")));
         stranger.stream.write_all(&bytes).unwrap();
         assert!(stranger.is_closed_silently());
@@ -36,10 +36,10 @@ fn a_wrong_secret_gets_nothing() {
 fn junk_is_turned_away_at_once() {
     let Some(worker) = start(HELLO).ready() else { return };
     let mut huge = Vec::new();
-    FromChild::Hello(Hello { secret: SECRET }).encode(&mut huge).unwrap();
+    FromChild::Hello(Hello { secret: SECRET, connection: 1 }).encode(&mut huge).unwrap();
     huge[4..8].copy_from_slice(&u32::MAX.to_le_bytes());
     let mut version = Vec::new();
-    FromChild::Hello(Hello { secret: SECRET }).encode(&mut version).unwrap();
+    FromChild::Hello(Hello { secret: SECRET, connection: 1 }).encode(&mut version).unwrap();
     version[8] = 99;
     let request = Child::encoded(&worker.get("/"));
     for junk in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0; 64], &[255; 64], &huge, &version, &request] {
@@ -85,7 +85,7 @@ fn half_a_frame_and_silence_hold_up_nobody() {
     let mut silent = worker.visit();
     let mut halves: Vec<_> = (0..3).map(|_| worker.visit()).collect();
     let mut hello = Vec::new();
-    FromChild::Hello(Hello { secret: SECRET }).encode(&mut hello).unwrap();
+    FromChild::Hello(Hello { secret: SECRET, connection: 1 }).encode(&mut hello).unwrap();
     for half in &mut halves {
         half.stream.write_all(&hello[..20]).unwrap();
     }

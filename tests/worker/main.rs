@@ -13,6 +13,8 @@
 mod child;
 mod supervisor;
 
+// What it writes into memory that others read.
+mod board;
 // Requests, bodies, responses.
 mod exchange;
 // Who is not let in, and what is not believed.

@@ -9,8 +9,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use mod_wsgi::board::{BoardLayout, Counts, List, Register, Sight};
 use mod_wsgi::config::DaemonOptions;
 use mod_wsgi::os::channel::Channel;
+use mod_wsgi::os::memory::{SharedWords, shared_clock};
 use mod_wsgi::wire::control::{
     Apache, FromWorker, GroupSettings, Identity, LogSettings, PythonSettings, Reason, ToWorker,
 };
@@ -20,6 +22,10 @@ use nix::unistd::Pid;
 use crate::child::Child;
 
 pub(crate) const SECRET: [u8; 32] = [7; 32];
+
+/// Which seat of the board it gets.
+const SEAT: usize = 2;
+const SLOT: u32 = 0;
 
 /// How long anything may take that should come at once.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
@@ -31,6 +37,8 @@ pub(crate) struct Worker {
     /// Kept as the supervisor keeps it: what a worker does not accept waits for its successor.
     pub(crate) listener: UnixListener,
     pub(crate) folder: PathBuf,
+    board: SharedWords,
+    layout: BoardLayout,
     log: Arc<Mutex<Vec<String>>>,
 }
 
@@ -106,8 +114,14 @@ impl Start {
             log_level: 6,
             log: LogSettings::default(),
         };
-        let settings = ToWorker::Settings { group: Box::new(group), slot: 0, preload: pairs(&self.preload) };
-        ours.send(&settings, &[listener.as_fd()]).unwrap();
+        let layout = BoardLayout::new(group.options.processes(), group.options.threads());
+        let (board, memory) = SharedWords::with_descriptor(layout.words()).unwrap();
+        let register = Register::new(layout, board.words()).unwrap();
+        register.found();
+        register.take(SEAT, SLOT);
+        let settings =
+            ToWorker::Settings { group: Box::new(group), slot: SLOT, seat: Some(SEAT), preload: pairs(&self.preload) };
+        ours.send(&settings, &[listener.as_fd(), memory.as_fd()]).unwrap();
         let (process, read) = spawn(&executable, theirs, &self.variables);
         let log: Arc<Mutex<Vec<String>>> = Arc::default();
         let lines = Arc::clone(&log);
@@ -119,7 +133,7 @@ impl Start {
             }
         });
         drop(reader.unwrap());
-        Some(Worker { process, channel: Some(ours), listener, folder, log })
+        Some(Worker { process, channel: Some(ours), listener, folder, board, layout, log })
     }
 }
 
@@ -166,6 +180,25 @@ pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
 }
 
 impl Worker {
+    fn look<R>(&self, look: impl FnOnce(Sight<'_>) -> R) -> R {
+        let read = |place: usize| self.board.words().get(place).map_or(0, |word| word.load(Ordering::Acquire));
+        look(Sight::new(self.layout, &read))
+    }
+
+    /// What it serves, as its supervisor names it.
+    pub(crate) fn running(&self) -> String {
+        self.look(|sight| List(&sight.seat(SEAT).unwrap().running(shared_clock())).to_string())
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        self.look(|sight| sight.seat(SEAT).unwrap().counts())
+    }
+
+    /// As httpd's children ask when it has closed a connection on which so many requests were sent.
+    pub(crate) fn may_have_begun(&self, connection: u64, sent: u32) -> bool {
+        self.look(|sight| sight.may_have_begun(SLOT, connection, sent))
+    }
+
     pub(crate) fn script(&self, name: &str) -> Vec<u8> {
         self.folder.join(name).into_os_string().into_encoded_bytes()
     }

@@ -28,9 +28,9 @@ use supervisor::{Sent, Supervisor};
 use super::group::{Group, Groups};
 use crate::apache::hook::Startup;
 use crate::apache::{Level, MainState, Pool, Server, Started, log_main, log_startup, process, server};
-use crate::board::Layout;
+use crate::board::{BoardLayout, Layout};
 use crate::config::{ServerConfig, check_groups};
-use crate::os::memory::SharedWords;
+use crate::os::memory::{SeenWords, SharedWords, sealed};
 use crate::wire::control::GroupSettings;
 
 /// Daemon mode, while a configuration serves.
@@ -61,6 +61,7 @@ struct Parent {
 struct Ready {
     settings: GroupSettings,
     sockets: Sockets,
+    board: OwnedFd,
     log: OwnedFd,
 }
 
@@ -188,21 +189,26 @@ fn build(startup: &Startup<'_>, memory: Memory) -> Result<Option<Parent>, String
     let mut columns = 0;
     for (number, Wanted { settings, server, home, socket_owner, script_owner }) in wanted.into_iter().enumerate() {
         let same = known.iter().position(|one| one.name == settings.name && one.key == settings.key);
-        let sockets = match same {
-            Some(place) => known.swap_remove(place).sockets,
+        let (sockets, board) = match same {
+            Some(place) => {
+                let Remembered { sockets, board, .. } = known.swap_remove(place);
+                (sockets, Some(board).filter(|_| build == executables.build))
+            }
             None => {
                 let made = sockets::make(&prefix, next_ordinal, &settings.options, socket_owner);
                 next_ordinal += 1;
-                match made {
+                let sockets = match made {
                     Ok(sockets) => sockets,
                     Err(text) if first => return Err(text),
                     Err(text) => {
                         log_main(Level::Alert, format_args!("{text}; requests to this daemon process group fail"));
                         Sockets { secret: [0; 32], paths: Vec::new(), listening: Vec::new() }
                     }
-                }
+                };
+                (sockets, None)
             }
         };
+        let (board, seen) = board_of(board, &settings).map_err(no_memory)?;
         let end = columns + sockets.paths.len();
         children.push(Group {
             number,
@@ -212,22 +218,21 @@ fn build(startup: &Startup<'_>, memory: Memory) -> Result<Option<Parent>, String
             sockets: sockets.paths.clone(),
             columns: columns..end,
             home,
+            board: seen,
             script_owner,
             alone: settings.alone.is_some(),
         });
         columns = end;
         if !sockets.paths.is_empty() {
-            groups.push(ready(settings, sockets, server, main, startup.pools.config)?);
+            groups.push(ready(settings, sockets, board, server, main, startup.pools.config)?);
         }
     }
     let mut retired = sockets::still_retiring(retired, now);
     let gone = known.into_iter().flat_map(|one| one.sockets.paths);
     retired.extend(gone.map(|path| Retired { path, since: now }));
     let layout = Layout::new(children.len(), columns, rows());
-    let shared =
-        SharedWords::new(layout.words()).map_err(|error| format!("no memory to share with children: {error}"))?;
-    let (states, states_descriptor) =
-        SharedWords::with_descriptor(columns).map_err(|error| format!("no memory to share with children: {error}"))?;
+    let shared = SharedWords::new(layout.words()).map_err(no_memory)?;
+    let (states, states_descriptor) = SharedWords::with_descriptor(columns).map_err(no_memory)?;
     let supervisor = match supervisor {
         // Settings have the form of this build.
         Some(other) if build != executables.build => {
@@ -255,9 +260,22 @@ fn build(startup: &Startup<'_>, memory: Memory) -> Result<Option<Parent>, String
     }))
 }
 
+fn no_memory(error: io::Error) -> String {
+    format!("no memory to share with children: {error}")
+}
+
+/// The memory of a group's board, the one that it had if it had one, and this process's and its children's sight of it.
+fn board_of(known: Option<OwnedFd>, settings: &GroupSettings) -> io::Result<(OwnedFd, SeenWords)> {
+    let words = BoardLayout::new(settings.options.processes(), settings.options.threads()).words();
+    let memory = known.map_or_else(|| sealed(words), Ok)?;
+    let seen = SeenWords::of(memory.as_fd(), words)?;
+    Ok((memory, seen))
+}
+
 fn ready(
     mut settings: GroupSettings,
     sockets: Sockets,
+    board: OwnedFd,
     server: Server<'_>,
     main: Server<'_>,
     config: Pool<'_>,
@@ -272,7 +290,7 @@ fn ready(
         None => io::stderr().as_fd().try_clone_to_owned(),
     };
     let log = log.map_err(|error| format!("an error log can't be handed to daemon processes: {error}"))?;
-    Ok(Ready { settings, sockets, log })
+    Ok(Ready { settings, sockets, board, log })
 }
 
 /// How the paths of sockets begin: `WSGISocketPrefix` and the number of this process.
@@ -337,6 +355,7 @@ impl Parent {
         let groups = self.groups.iter().map(|group| Sent {
             settings: group.settings.clone(),
             listening: group.sockets.listening.iter().map(|socket| socket.as_fd()).collect(),
+            board: group.board.as_fd(),
             log: group.log.as_fd(),
         });
         supervisor.configure(self.generation, self.states.as_fd(), groups.collect(), self.executables.worker.as_fd())
@@ -347,6 +366,7 @@ impl Parent {
             name: group.settings.name,
             key: group.settings.key,
             sockets: group.sockets,
+            board: group.board,
         });
         Memory {
             generation: self.generation,

@@ -29,9 +29,10 @@ pub(super) struct Remembered {
     pub(super) name: Vec<u8>,
     pub(super) key: String,
     pub(super) sockets: Sockets,
+    pub(super) board: OwnedFd,
 }
 
-/// The same as text; descriptors follow apart, the supervisor's channel first, then the groups' sockets in order.
+/// The same as text; descriptors follow apart, the supervisor's channel first, then the groups' sockets and board, group by group.
 #[derive(Serialize, Deserialize)]
 struct Written {
     generation: u32,
@@ -90,6 +91,7 @@ impl Memory {
         };
         let groups = self.groups.into_iter().map(|group| {
             descriptors.extend(group.sockets.listening);
+            descriptors.push(group.board);
             WrittenGroup { name: group.name, key: group.key, secret: group.sockets.secret, paths: group.sockets.paths }
         });
         let written = Written {
@@ -117,13 +119,14 @@ impl Memory {
             let listening: Vec<OwnedFd> = descriptors.by_ref().take(group.paths.len()).collect();
             let whole = listening.len() == group.paths.len();
             let sockets = Sockets { secret: group.secret, paths: group.paths, listening };
-            whole.then_some(Remembered { name: group.name, key: group.key, sockets }).ok_or("a socket is missing")
+            let board = descriptors.next().filter(|_| whole).ok_or("a socket is missing")?;
+            Ok(Remembered { name: group.name, key: group.key, sockets, board })
         });
         Ok(Memory {
             generation: written.generation,
             next_ordinal: written.next_ordinal,
             supervisor,
-            groups: groups.collect::<Result<_, _>>()?,
+            groups: groups.collect::<Result<_, &str>>()?,
             retired: written.retired,
             build: written.build,
         })
@@ -147,6 +150,7 @@ mod tests {
                 paths: (0..count).map(|slot| format!("/run/{name}.{slot}").into()).collect(),
                 listening: (0..count).map(|_| File::open("/dev/null").unwrap().into()).collect(),
             },
+            board: File::open("/dev/zero").unwrap().into(),
         };
         let memory = Memory {
             generation: 3,

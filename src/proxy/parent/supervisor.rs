@@ -36,6 +36,7 @@ pub(super) struct Supervisor {
 pub(super) struct Sent<'p> {
     pub(super) settings: GroupSettings,
     pub(super) listening: Vec<BorrowedFd<'p>>,
+    pub(super) board: BorrowedFd<'p>,
     pub(super) log: BorrowedFd<'p>,
 }
 
@@ -103,8 +104,7 @@ impl Supervisor {
         self.channel.send(&ToSupervisor::Begin { generation }, &[states])?;
         for group in groups {
             let mut descriptors = group.listening;
-            descriptors.push(group.log);
-            descriptors.push(worker);
+            descriptors.extend([group.board, group.log, worker]);
             self.channel.send(&ToSupervisor::Group(Box::new(group.settings)), &descriptors)?;
         }
         self.channel.send(&ToSupervisor::Commit, &[])

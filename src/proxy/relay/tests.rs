@@ -339,6 +339,64 @@ fn a_body_that_came_with_the_head_goes_along_to_each_process_that_is_tried() {
 }
 
 #[test]
+fn what_a_worker_has_read_and_not_begun_goes_elsewhere_and_never_what_it_has_begun() {
+    for (marked, begun, expected) in
+        [(true, 0, "Done"), (true, 1, "502 WSGI0146"), (true, 7, "502 WSGI0146"), (false, 0, "502 WSGI0146")]
+    {
+        let (site, mut client) = (site(), Scripted::default());
+        let seat = site.seat();
+        seat.open(Duration::ZERO);
+        let outcome = site.exchange(Body::None, &mut client, |listeners| {
+            let mut peer = Peer::accept(&listeners[0]);
+            if marked {
+                seat.connect(3, peer.connection);
+            }
+            peer.request();
+            (0..begun).for_each(|_| seat.begin_on(3));
+            // All of it was read, so this end looks like any other.
+            drop(peer);
+            if expected == "Done" {
+                Peer::asked(&listeners[0]).say(&hello());
+            }
+        });
+        assert_eq!(shown(&outcome), expected, "{marked} {begun}");
+    }
+}
+
+#[test]
+fn marks_count_the_requests_of_a_kept_connection() {
+    let site = site();
+    let seat = site.seat();
+    for (begins, expected) in [(true, "502 WSGI0146"), (false, "Done")] {
+        let mut clients = [Scripted::default(), Scripted::default()];
+        let [first, second] = &mut clients;
+        let mut kept = None;
+        let outcome = site.exchange(Body::None, first, |listeners| {
+            let mut peer = Peer::accept(&listeners[0]);
+            seat.connect(0, peer.connection);
+            peer.request();
+            seat.begin_on(0);
+            peer.say(&hello());
+            kept = Some(peer);
+        });
+        assert_eq!(shown(&outcome), "Done");
+        let outcome = site.exchange(Body::None, second, |listeners| {
+            let mut peer = kept.take().unwrap();
+            peer.request();
+            if begins {
+                seat.begin_on(0);
+            }
+            drop(peer);
+            if !begins {
+                Peer::asked(&listeners[0]).say(&hello());
+            }
+        });
+        assert_eq!(shown(&outcome), expected);
+        seat.disconnect(0);
+    }
+}
+
+#[test]
 fn a_kept_connection_that_died_is_replaced_in_silence() {
     let site = site();
     let mut clients = [Scripted::default(), Scripted::default()];

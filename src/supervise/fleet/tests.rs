@@ -57,7 +57,12 @@ impl Stage {
     }
 
     fn end(&mut self, worker: u64) {
-        self.event(Event::Ended { worker: WorkerId(worker), how: "with status 0".to_owned(), clean: true });
+        self.event(Event::Ended {
+            worker: WorkerId(worker),
+            how: "with status 0".to_owned(),
+            clean: true,
+            serving: None,
+        });
     }
 
     /// Lets time pass, with a tick whenever one is due.
@@ -79,7 +84,10 @@ impl Stage {
 
     fn said(&mut self) -> Vec<String> {
         let all = std::mem::take(&mut self.asked);
-        let line = |action| if let Action::Log { text, .. } = action { Some(text) } else { None };
+        let line = |action| match action {
+            Action::Log { text, .. } | Action::LogServing { text, .. } => Some(text),
+            _ => None,
+        };
         all.into_iter().filter_map(line).collect()
     }
 }
@@ -98,7 +106,7 @@ fn short(action: &Action) -> Option<String> {
         Action::Bridge { worker } => Some(format!("bridge {}", worker.0)),
         Action::Drain { worker, .. } => Some(format!("drain {}", worker.0)),
         Action::Kill { worker, signal } => Some(format!("{signal:?} {}", worker.0)),
-        Action::Log { .. } => None,
+        Action::Log { .. } | Action::LogServing { .. } => None,
         Action::Forget { .. } => Some("forget".to_owned()),
         Action::Finish => Some("finish".to_owned()),
     }

@@ -52,14 +52,14 @@ const EVENTS: &[(&str, Happens)] = &[
     ("new one not started", |slot, scene| {
         slot.not_started(NEW, scene);
     }),
-    ("new one ended", |slot, scene| slot.ended(NEW, "by signal SIGSEGV", false, scene)),
+    ("new one ended", |slot, scene| slot.ended(NEW, &end("by signal SIGSEGV", false), scene)),
     ("new one late", |slot, scene| {
         scene.now += Duration::from_secs(60);
         slot.tick(scene);
     }),
     ("old one to be replaced", |slot, scene| slot.replace(OLD, Reason::RestartInterval, scene)),
     ("old one leaves", |slot, scene| slot.leaving(OLD, Reason::ScriptReload, scene)),
-    ("old one ended", |slot, scene| slot.ended(OLD, "by signal SIGSEGV", false, scene)),
+    ("old one ended", |slot, scene| slot.ended(OLD, &end("by signal SIGSEGV", false), scene)),
     ("script changed", |slot, scene| slot.renew_code(scene)),
     ("script changed, elsewhere in the group", |slot, scene| slot.start_anew(scene)),
     ("new code there, elsewhere in the group", |slot, scene| {
@@ -89,7 +89,7 @@ fn table(exclusive: bool) -> String {
             let mut scene = Scene { group: GroupId(0), plan: &plan, now, actions: &mut actions };
             happens(&mut slot, &mut scene);
             let now = scene.now;
-            actions.retain(|action| !matches!(action, Action::Log { .. }));
+            actions.retain(|action| !matches!(action, Action::Log { .. } | Action::LogServing { .. }));
             if slot.stage() == stage && actions.is_empty() {
                 continue;
             }
@@ -124,6 +124,11 @@ fn transitions() {
     assert_eq!(all, include_str!("transitions.txt"), "\n{all}");
 }
 
+/// An end with no request under way.
+fn end(how: &str, clean: bool) -> End<'_> {
+    End { how, clean, serving: None }
+}
+
 /// The log lines of what happens to a slot in `stage`.
 fn said(stage: Stage, happens: Happens) -> Vec<String> {
     let plan = plan(false);
@@ -137,7 +142,9 @@ fn said(stage: Stage, happens: Happens) -> Vec<String> {
     actions
         .into_iter()
         .filter_map(|action| match action {
-            Action::Log { level, text, .. } => Some(format!("{level:?} {text}")),
+            Action::Log { level, text, .. } | Action::LogServing { level, text, .. } => {
+                Some(format!("{level:?} {text}"))
+            }
             _ => None,
         })
         .collect()
@@ -145,21 +152,23 @@ fn said(stage: Stage, happens: Happens) -> Vec<String> {
 
 #[test]
 fn ends_are_told_with_what_follows() {
-    let crash: Happens = |slot, scene| slot.ended(OLD, "by signal SIGSEGV", false, scene);
+    let crash: Happens = |slot, scene| slot.ended(OLD, &end("by signal SIGSEGV", false), scene);
     let who = "worker 1 of daemon group \"shop\" (pid 123) ended by signal SIGSEGV";
     assert_eq!(
         said(Stage::Serving, crash),
-        [format!("Error WSGI0320: {who} while it served; another is started at once.")]
+        [format!("Error WSGI0320: {who} while it served, with no request in progress; another is started at once.")]
     );
     assert_eq!(
         said(Stage::Replacing, crash),
-        [format!("Error WSGI0320: {who} while it served; its successor is being started.")]
+        [format!(
+            "Error WSGI0320: {who} while it served, with no request in progress; its successor is being started."
+        )]
     );
     assert_eq!(
         said(Stage::Replacing, |slot, scene| {
-            slot.ended(NEW, "with status 1", false, scene);
+            slot.ended(NEW, &end("with status 1", false), scene);
             slot.start(WorkerId(3), scene);
-            slot.ended(WorkerId(3), "with status 1", false, scene);
+            slot.ended(WorkerId(3), &end("with status 1", false), scene);
         }),
         [
             "Error WSGI0321: worker 1 of daemon group \"shop\" ended with status 1 before it was ready; the old one serves on, another is started at once.",
@@ -169,7 +178,7 @@ fn ends_are_told_with_what_follows() {
     assert_eq!(
         said(Stage::Serving, |slot, scene| {
             slot.leaving(OLD, Reason::ScriptReload, scene);
-            slot.ended(OLD, "with status 0", true, scene);
+            slot.ended(OLD, &end("with status 0", true), scene);
         }),
         [
             "Info WSGI0329: worker 1 of daemon group \"shop\" (pid 123) leaves: script_reload.",
@@ -179,10 +188,56 @@ fn ends_are_told_with_what_follows() {
 }
 
 #[test]
+fn ends_are_told_with_what_they_cut_off() {
+    const CRASH: End<'_> = End { how: "by signal SIGSEGV", clean: false, serving: Some("GET /a (3.2 s)") };
+    let who = "worker 1 of daemon group \"shop\" (pid 123)";
+    assert_eq!(
+        said(Stage::Serving, |slot, scene| slot.ended(OLD, &CRASH, scene)),
+        [format!(
+            "Error WSGI0320: {who} ended by signal SIGSEGV while it served: GET /a (3.2 s); another is started at once."
+        )]
+    );
+    let lines = said(Stage::Serving, |slot, scene| {
+        slot.leaving(OLD, Reason::ShutdownSignal, scene);
+        scene.now += Duration::from_secs(100);
+        slot.tick(scene);
+        slot.ended(OLD, &CRASH, scene);
+    });
+    assert_eq!(
+        lines[1..],
+        [
+            format!("Warning WSGI0325: {who} has not ended in time and is killed"),
+            format!("Info WSGI0330: {who} ended by signal SIGSEGV, with requests in progress: GET /a (3.2 s)."),
+        ]
+    );
+}
+
+#[test]
+fn causes_are_counted_and_stages_told() {
+    let plan = plan(false);
+    let mut slot = slot_in(Stage::Replacing, &plan);
+    let mut actions = Vec::new();
+    let mut scene = Scene { group: GroupId(0), plan: &plan, now: Duration::from_secs(10), actions: &mut actions };
+    assert_eq!((slot.stage_of(OLD), slot.stage_of(NEW)), (Some(board::Stage::Serving), Some(board::Stage::Starting)));
+    slot.ready(NEW, &mut scene);
+    assert_eq!((slot.stage_of(OLD), slot.stage_of(NEW)), (Some(board::Stage::Ending), Some(board::Stage::Serving)));
+    slot.replace(NEW, Reason::MaximumRequests, &mut scene);
+    slot.renew(&mut scene);
+    slot.ended(OLD, &end("with status 0", true), &mut scene);
+    slot.ended(NEW, &end("by signal SIGKILL", false), &mut scene);
+    assert_eq!((slot.stage_of(OLD), slot.stage_of(NEW)), (None, None));
+    slot.start(WorkerId(3), &scene);
+    slot.unfit(WorkerId(3), &mut scene);
+    let counted = [Cause::Died, Cause::NotStarted, Cause::Configuration, Cause::MaximumRequests];
+    let counts: Vec<_> = (0..).zip(slot.causes()).filter(|(_, count)| **count > 0).map(|(cause, _)| cause).collect();
+    assert_eq!(counts, counted.map(|cause| cause as usize));
+}
+
+#[test]
 fn a_group_that_is_gone_is_followed_by_nothing() {
     let lines = said(Stage::Serving, |slot, scene| {
         slot.retire(scene);
-        slot.ended(OLD, "by signal SIGKILL", false, scene);
+        slot.ended(OLD, &end("by signal SIGKILL", false), scene);
     });
-    assert!(lines[0].ends_with("while it served; nothing follows."), "{lines:?}");
+    assert!(lines[0].ends_with("while it served, with no request in progress; nothing follows."), "{lines:?}");
 }

@@ -17,7 +17,7 @@ fn a_caller_can_read_exactly_one_frame() {
         assert!(reader.next_child().unwrap().is_some());
         assert!(!reader.has_partial());
     }
-    assert_eq!((lacked, rest.len()), (vec![8, 34, 8, bytes.len() - 8 - 34 - 8], 0));
+    assert_eq!((lacked, rest.len()), (vec![8, 42, 8, bytes.len() - 8 - 42 - 8], 0));
 }
 
 #[test]

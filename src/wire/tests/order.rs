@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn only_the_right_secret_is_right() {
-    let hello = Hello { secret: [7; 32] };
+    let hello = Hello { secret: [7; 32], connection: 9 };
     assert!(hello.shows(&[7; 32]));
     for place in 0..32 {
         let mut other = [7; 32];

@@ -59,6 +59,8 @@ def application(environ, start_response):
     elif path == "/kill":
         os.kill(os.getpid(), int(value))
         time.sleep(60)
+    elif path.startswith("/exit"):
+        os._exit(int(value))
     elif path == "/crash":
         ctypes.string_at(0)
     elif path == "/keep-the-gil":

@@ -97,6 +97,9 @@ wsgi_test!(a_request_that_is_too_long_ends_its_process, groups, |site| {
     server.wait_log("WSGI014");
     assert_ne!(recovered(&server, first), first);
     wait_line(&server, &["hold_on"]);
+    wait_line(&server, &["WSGI0430: request-timeout", "in progress: GET /hold ("]);
+    wait_line(&server, &["WSGI0411", "in progress: GET /hold ("]);
+    server.expect_log("WSGI0430");
     assert!(!is_alive(first));
     allow_force(&server, first);
 });
@@ -107,6 +110,7 @@ wsgi_test!(a_request_that_is_too_long_can_be_interrupted, groups, |site| {
     assert_eq!(connection.response("GET").status, 504);
     assert_eq!(server.root.read("var/raised-long"), "RequestTimeout");
     assert_eq!(pid(&server), first, "the process serves on");
+    wait_line(&server, &["RequestTimeout is raised", "which serves GET /clean-up ("]);
     server.allow_log("RequestTimeout");
 });
 
@@ -117,6 +121,7 @@ wsgi_test!(an_interrupt_that_does_not_help_ends_the_process, groups, |site| {
     let first = pid(&server);
     assert_eq!(server.get("/sleep?100").status, 502);
     server.wait_log("WSGI014");
+    server.expect_log("WSGI0430");
     assert_ne!(recovered(&server, first), first);
     allow_force(&server, first);
 });
@@ -127,7 +132,7 @@ wsgi_test!(a_lock_of_python_that_is_kept_ends_the_process, groups, |site| {
     assert_eq!(connection.response("GET").status, 502);
     server.wait_log("WSGI014");
     assert_ne!(recovered(&server, first), first);
-    wait_line(&server, &["eadlock"]);
+    wait_line(&server, &["WSGI0430: deadlock-timeout", "in progress: GET /keep-the-gil ("]);
     wait_end(first);
     allow_force(&server, first);
     server.allow_log("eadlock");
@@ -172,7 +177,8 @@ wsgi_test!(startup_timeout_gives_up_on_a_script_that_does_not_load, groups, |sit
     server.root.write("var/go", "");
     until("the script to be loaded", || (server.get("/").status == 200).then_some(()));
     allow_force(&server, first);
-    for text in ["WSGI014", "WSGI0322", "WSGI0324"] {
+    wait_line(&server, &["WSGI0430: startup-timeout", "in progress: GET / ("]);
+    for text in ["WSGI014", "WSGI0322", "WSGI0324", "WSGI0430"] {
         server.allow_log(text);
     }
 });

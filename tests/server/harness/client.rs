@@ -2,6 +2,9 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::time::Duration;
+
+use nix::sys::socket::{setsockopt, sockopt::RcvBuf};
 
 use super::wait::DEADLINE;
 
@@ -93,6 +96,10 @@ impl Request {
         bytes
     }
 
+    pub(crate) fn target(&self) -> &str {
+        &self.target
+    }
+
     fn bytes(&self, port: u16) -> Vec<u8> {
         let mut bytes = self.head_bytes(port);
         match &self.body {
@@ -160,6 +167,8 @@ pub(crate) struct Connection {
     stream: TcpStream,
     port: u16,
     unread: Vec<u8>,
+    /// Before each read.
+    pause: Duration,
 }
 
 impl Connection {
@@ -168,7 +177,7 @@ impl Connection {
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.set_write_timeout(Some(DEADLINE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Connection { stream, port, unread: Vec::new() }
+        Connection { stream, port, unread: Vec::new(), pause: Duration::ZERO }
     }
 
     /// Sends exactly these bytes; false when the server has gone.
@@ -191,6 +200,30 @@ impl Connection {
         // A server may answer and close before it has read all of the body: then the answer counts.
         self.send(request.bytes(self.port));
         self.response(&request.method)
+    }
+
+    /// As [`Connection::ask`], reading while the body is still being sent; None where the connection ends before a whole
+    /// head.
+    pub(crate) fn ask_both_ways(&mut self, request: &Request) -> Option<Response> {
+        let (mut sender, bytes) = (self.sender(), request.bytes(self.port));
+        std::thread::scope(|scope| {
+            if bytes.len() < 65536 {
+                self.send(bytes);
+            } else {
+                scope.spawn(move || sender.write_all(&bytes));
+            }
+            self.try_response(&request.method)
+        })
+    }
+
+    /// From now on takes little at a time, with a pause before each read.
+    pub(crate) fn read_slowly(&mut self, pause: Duration) {
+        setsockopt(&self.stream, RcvBuf, &16384).unwrap();
+        self.pause = pause;
+    }
+
+    pub(crate) fn local_port(&self) -> u16 {
+        self.stream.local_addr().unwrap().port()
     }
 
     /// Reads the response to a request of that method.
@@ -330,6 +363,7 @@ impl Connection {
     }
 
     fn more(&mut self) -> bool {
+        std::thread::sleep(self.pause);
         let mut piece = [0; 65536];
         match self.stream.read(&mut piece) {
             Ok(0) => false,

@@ -1,6 +1,7 @@
 //! A test's own folder: ServerRoot, applications, logs. Removed at the end, kept when the test failed.
 
 use std::fs;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -56,6 +57,16 @@ impl Folder {
             fs::copy(&file, &next).unwrap();
             fs::rename(next, file).unwrap();
         }
+    }
+
+    /// As [`Folder::read`], without so many bytes at the beginning.
+    pub(crate) fn read_from(&self, relative: &str, offset: u64) -> String {
+        let mut bytes = Vec::new();
+        if let Ok(mut file) = fs::File::open(self.join(relative)) {
+            file.seek(SeekFrom::Start(offset)).unwrap();
+            file.read_to_end(&mut bytes).unwrap();
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 
     pub(crate) fn chmod(&self, relative: &str, mode: u32) {

@@ -141,16 +141,12 @@ impl Server {
     }
 
     fn again(&self, signal: Signal) {
-        let before = self.times_served();
+        let before = fs::metadata(self.root.join("logs/error.log")).map_or(0, |file| file.len());
         if signal == Signal::SIGHUP {
             self.settle();
         }
         self.signal(signal);
-        until("httpd to serve again", || (self.times_served() > before).then_some(()));
-    }
-
-    fn times_served(&self) -> usize {
-        self.root.read("logs/error.log").matches(SERVING).count()
+        until("httpd to serve again", || self.root.read_from("logs/error.log", before).contains(SERVING).then_some(()));
     }
 
     /// Waits until an httpd that was told to end, with requests in flight, has ended. `may_crash`: under the event MPM,
