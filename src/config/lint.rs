@@ -64,7 +64,7 @@ pub fn lint<'a>(
     let servers = all(servers);
     let mounts = mounts(&servers);
     let mut found = unused_groups(&servers);
-    found.extend(both_modes(&mounts));
+    found.extend(both_modes(&servers, &mounts));
     found.extend(two_groups(&mounts));
     found.extend(missing_scripts(&servers, &mounts, facts.look));
     found.extend(missing_directories(&servers, facts.look));
@@ -173,13 +173,17 @@ fn unused_groups(servers: &[Server<'_>]) -> Vec<String> {
 }
 
 /// A script that a daemon group has by one alias, and nobody in particular by another one. `%{GLOBAL}` says that it is meant.
-fn both_modes(mounts: &[Mount<'_>]) -> Vec<String> {
+fn both_modes(servers: &[Server<'_>], mounts: &[Mount<'_>]) -> Vec<String> {
+    let opens = |name: &[u8], server: Server<'_>| {
+        let owner = servers.iter().find(|owner| owner.config.daemons.iter().any(|group| group.name == name));
+        owner.is_some_and(|owner| owner.opens_to(server))
+    };
     let mut found: Vec<(&[u8], String)> = Vec::new();
     for embedded in mounts.iter().filter(|mount| mount.processes == Processes::Unsaid) {
         let target = embedded.alias.target.as_slice();
         let daemon =
             mounts.iter().filter(|mount| mount.alias.target == target).find_map(|mount| match mount.processes {
-                Processes::Group(name) if !name.is_empty() => Some((mount, name)),
+                Processes::Group(name) if opens(name, embedded.server) => Some((mount, name)),
                 Processes::Group(_) | Processes::Unsaid | Processes::Open => None,
             });
         if let Some((mount, name)) = daemon

@@ -103,6 +103,8 @@ fn a_script_in_both_modes_is_named_where_one_is_nobodys_wish() {
     ] {
         several(&[("main", &[]), ("shop", here), ("shop", fine)], &[]);
     }
+    // Its requests can't go to the group of another site.
+    several(&[("main", &[]), ("shop", here), ("blog", &[ALIAS])], &[]);
 }
 
 #[test]

@@ -175,7 +175,7 @@ wsgi_test!(a_socket_nobody_may_reach_is_a_503, groups, |site| {
     }
     let site = site.file("locked/readme", "");
     site.root.chmod("locked", 0o700);
-    let server = act(site.conf("WSGISocketPrefix locked/w"), "").start();
+    let server = act(site.conf("WSGISocketPrefix locked/w").expect_log("WSGI0586"), "").start();
     assert_eq!(server.get("/pid").status, 503);
     let line = server.wait_log("WSGI0117");
     assert!(line.message.contains("locked/w"), "{}", line.message);
