@@ -246,7 +246,7 @@ fn missing_scripts(servers: &[Server<'_>], mounts: &[Mount<'_>], look: &dyn Fn(&
         }
         for import in server.config.process.imports.iter().filter(|import| import.origin == ImportOrigin::Directive) {
             // Inside another root directory it is what the process sees.
-            if !group_of(servers, &import.process_group).is_some_and(|group| group.options.chroot.is_some()) {
+            if group_of(servers, &import.process_group).is_none_or(|group| group.options.chroot.is_none()) {
                 named.push(("WSGIImportScript".to_owned(), import.path.as_os_str().as_bytes()));
             }
         }
