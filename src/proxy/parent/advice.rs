@@ -31,13 +31,7 @@ pub(crate) fn advise(startup: &Startup<'_>) {
 }
 
 fn sentences(startup: &Startup<'_>) -> Vec<String> {
-    let main = startup.server.config::<ServerConfig>();
-    let servers = startup.server.and_hosts().filter_map(|host| {
-        let record = host.config::<ServerConfig>()?;
-        // To a host without a line of ours httpd gives the main server's record.
-        let own = !host.is_virtual() || !main.is_some_and(|main| std::ptr::eq(main, record));
-        own.then_some((host.hostname(), record))
-    });
+    let servers = startup.server.records::<ServerConfig>().map(|(host, record)| (host.hostname(), record));
     let facts = Facts { look: &look, children: server::max_daemons(), sockets: sockets(startup) };
     lint(servers, &facts)
 }
