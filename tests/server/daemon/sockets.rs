@@ -119,7 +119,11 @@ def application(environ, start_response):
     start_response('200 OK', [])
     return [json.dumps([found > 0, own, done]).encode()]
 "#;
-    let site = site.file("apps/s/app.wsgi", script).conf("WSGIScriptAlias / ${APPS}/s/app.wsgi").group("other", "");
+    let site = site
+        .file("apps/s/app.wsgi", script)
+        .conf("WSGIScriptAlias / ${APPS}/s/app.wsgi")
+        .group("other", "")
+        .expect_log("WSGI0580");
     let server = site.unprivileged().start();
     assert_eq!(server.get("/").json(), json!([true, 0, []]), "whether any was found, its own descriptors, what it did");
 });
