@@ -246,6 +246,28 @@ pub(crate) fn check_config<F: Fn(&Server<'_>) -> Started + ByType>(_f: F, place:
     unsafe { raw::ap_hook_check_config(Some(on_check_config::<F>), place.after, place.before, place.order) };
 }
 
+/// `httpd -t` and `-S`, once the configuration has been read and checked: in place of `post_config`. Logs are not open.
+pub(crate) fn test_config<F: Fn(&Startup<'_>) + ByType>(_f: F, place: Place) {
+    unsafe extern "C" fn on_test_config<F: Fn(&Startup<'_>) + ByType>(
+        config: *mut raw::apr_pool_t,
+        server: *mut raw::server_rec,
+    ) {
+        boundary("test_config", || {
+            // SAFETY: a value of `F` was given to register this.
+            let f = unsafe { by_type::<F>() };
+            // SAFETY: httpd lends a live pool for the call, on its only thread.
+            let config = unsafe { Pool::from_raw(config) };
+            // SAFETY: httpd lends the main server for the call.
+            let server = unsafe { Server::from_raw(server) };
+            if let (Some(config), Some(server)) = (config, server) {
+                f(&Startup { pools: Pools { config }, server });
+            }
+        });
+    }
+    // SAFETY: httpd copies all but the lists of names, which are static (`Place`).
+    unsafe { raw::ap_hook_test_config(Some(on_test_config::<F>), place.after, place.before, place.order) };
+}
+
 /// A child is told to end: with its requests finished (`true`), or at once. On a thread of the MPM's, requests being served.
 pub(crate) fn child_stopping<F: Fn(bool) + ByType>(_f: F, place: Place) {
     unsafe extern "C" fn on_child_stopping<F: Fn(bool) + ByType>(_child: *mut raw::apr_pool_t, graceful: c_int) {

@@ -87,6 +87,7 @@ impl Applications {
             let _serving = Serving::new(Arc::clone(lent.exchange()));
             let _hidden = hide();
             let answers = self.answers(py, &group, inquiry, questions, lent.exchange());
+            group.extensions.look_after_load(py, &group.interpreter, &group.scripts.looks, &**lent.exchange());
             group.interpreter.flush_thread(py);
             answers
         });

@@ -4,6 +4,7 @@
 //! on the thread that serves the request, which holds no interpreter before and after. The rules of PEP 3333 are in `wsgi`.
 
 mod environ;
+mod extensions;
 mod gate;
 mod inquiry;
 mod measured;
@@ -19,9 +20,11 @@ use crate::python::{
 };
 use crate::wsgi::{Host, Level, Pairs, UrlScheme};
 
+use extensions::Extensions;
 pub(crate) use inquiry::{Inquiry, Question, Unanswered, Value, Wanted};
 use measured::Measured;
 use reply::Reply;
+use report::Log;
 use script::{Scripts, Unusable};
 
 /// A request to be served by an application.
@@ -104,6 +107,7 @@ pub(crate) struct Applications {
     runtime: &'static Runtime,
     constants: Constants,
     groups: RwLock<HashMap<Vec<u8>, Arc<Group>>>,
+    extensions: Arc<Extensions>,
 }
 
 /// An application group: an interpreter and what is kept for it.
@@ -112,6 +116,8 @@ struct Group {
     /// The entries of environ that never change; copied for each request.
     template: Stored,
     scripts: Scripts,
+    /// Of the whole process.
+    extensions: Arc<Extensions>,
 }
 
 impl Applications {
@@ -125,7 +131,7 @@ impl Applications {
 
     /// The applications of a Python that runs.
     pub(crate) fn of(runtime: &'static Runtime, constants: Constants) -> Applications {
-        Applications { runtime, constants, groups: RwLock::default() }
+        Applications { runtime, constants, groups: RwLock::default(), extensions: Arc::default() }
     }
 
     /// Serves one request. Blocks until the response is sent, or given up.
@@ -226,9 +232,10 @@ impl Applications {
             .map_err(|closed| unusable(closed.to_string()))?
             .map_err(unusable)?;
         let mut groups = self.groups.write().unwrap_or_else(PoisonError::into_inner);
+        let (scripts, extensions) = (Scripts::new(constants.reload), Arc::clone(&self.extensions));
         let made = groups
             .entry(name.to_vec())
-            .or_insert_with(|| Arc::new(Group { interpreter, template, scripts: Scripts::new(constants.reload) }));
+            .or_insert_with(|| Arc::new(Group { interpreter, template, scripts, extensions }));
         Ok(Arc::clone(made))
     }
 }
@@ -236,7 +243,9 @@ impl Applications {
 impl Group {
     fn run(&self, py: Py<'_>, job: &Job<'_>, exchange: &Arc<Exchange>, measured: &mut Measured) -> Reply {
         let _within = job.watch.map(|watch| watch.running.begin(py, watch.serial));
-        let module = match self.scripts.for_request(py, &self.interpreter, job, exchange) {
+        let loaded = self.scripts.for_request(py, &self.interpreter, job, exchange);
+        self.extensions.look_after_load(py, &self.interpreter, &self.scripts.looks, &**exchange);
+        let module = match loaded {
             Ok(module) => module,
             Err(Unusable::Failed(status)) => return Reply::Outcome(Outcome::Status(status)),
             Err(Unusable::Changed) => return Reply::Outcome(Outcome::Changed),
@@ -245,12 +254,14 @@ impl Group {
             (watch.loaded)();
         }
         let reply = reply::reply(py, self, job, exchange, &module, measured);
+        self.extensions.look_after_request(py, &self.interpreter, &self.scripts.looks, &**exchange);
         self.interpreter.flush_thread(py);
         reply
     }
 
     fn import(&self, py: Py<'_>, path: &[u8], case_sensitive: bool, log: fn(Level, &[u8])) -> bool {
         let there = self.scripts.import(py, &self.interpreter, path, case_sensitive, log);
+        self.extensions.look_after_load(py, &self.interpreter, &self.scripts.looks, &log as &dyn Log);
         self.interpreter.flush_thread(py);
         there
     }

@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::extensions::Looks;
 use super::gate::Gate;
 use super::report::{self, Log};
 use super::{Inquiry, Job, Reload};
@@ -17,6 +18,7 @@ use crate::wsgi::{Level, Quoted, module_name};
 pub(super) struct Scripts {
     known: Mutex<HashMap<Vec<u8>, Arc<Script>>>,
     reload: Reload,
+    pub(super) looks: Looks,
 }
 
 struct Script {
@@ -46,7 +48,7 @@ struct Source<'a> {
 
 impl Scripts {
     pub(super) fn new(reload: Reload) -> Scripts {
-        Scripts { known: Mutex::default(), reload }
+        Scripts { known: Mutex::default(), reload, looks: Looks::default() }
     }
 
     /// The namespace of a request's script, loaded now if it is not or has changed.
@@ -112,6 +114,7 @@ impl Scripts {
         {
             return module.namespace().ok_or(NO_MODULE);
         }
+        self.looks.renew();
         script.load(py, interpreter, source, exchange)?.namespace().ok_or(NO_MODULE)
     }
 
@@ -127,8 +130,10 @@ impl Scripts {
         let script = self.script(path, case_sensitive);
         let _inside = py.detach(|| script.loading.enter());
         let source = Source { path, mtime: 0 }.now();
-        script.loaded(py, interpreter).is_some_and(|module| module.mtime(py) == Some(source.mtime))
-            || script.load(py, interpreter, source, &log).is_ok()
+        script.loaded(py, interpreter).is_some_and(|module| module.mtime(py) == Some(source.mtime)) || {
+            self.looks.renew();
+            script.load(py, interpreter, source, &log).is_ok()
+        }
     }
 
     fn unchanged(&self, py: Py<'_>, module: &Module<'_>, source: Source<'_>) -> bool {

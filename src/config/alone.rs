@@ -72,7 +72,7 @@ fn may_come(alias: &Alias, server: Server<'_>, main: Server<'_>, group: &[u8]) -
         Some(said) => vec![said],
         None => {
             let (own, outer) = (&server.config.chosen, &main.config.chosen);
-            let sections = own.section_process_groups.iter().chain(&outer.section_process_groups);
+            let sections = own.sections.iter().chain(&outer.sections).map(|section| &section.group);
             own.process_group.as_ref().or(outer.process_group.as_ref()).into_iter().chain(sections).collect()
         }
     };

@@ -69,7 +69,7 @@ impl Server<'_> {
         self.is_main() || self.number == other.number || self.name == other.name
     }
 
-    fn shown(self) -> String {
+    pub(super) fn shown(self) -> String {
         match self.name {
             _ if self.is_main() => "the main server".to_owned(),
             Some(name) => format!("the virtual host \"{}\"", shown(name)),
@@ -82,12 +82,15 @@ fn find<'a>(groups: &[(&[u8], Server<'a>)], name: &[u8]) -> Option<Server<'a>> {
     groups.iter().find(|(known, _)| *known == name).map(|(_, owner)| *owner)
 }
 
+/// The aliases that are written in this server. Behind its own a virtual host's merged record has the main server's.
+pub(super) fn own_aliases<'a>(server: Server<'a>, main: Option<&Server<'a>>) -> impl Iterator<Item = &'a Alias> {
+    let inherited = main.filter(|_| !server.is_main()).map_or(0, |main| main.config.aliases.len());
+    server.config.aliases.iter().take(server.config.aliases.len().saturating_sub(inherited))
+}
+
 /// The lines of this server that name a daemon process group for certain.
 fn uses<'a>(server: Server<'a>, main: Option<&Server<'a>>) -> Vec<Use<'a>> {
-    // Behind its own a virtual host's merged record has the main server's aliases, which are checked there.
-    let inherited = main.filter(|_| !server.is_main()).map_or(0, |main| main.config.aliases.len());
-    let own = server.config.aliases.len().saturating_sub(inherited);
-    let aliases = server.config.aliases.iter().take(own).filter_map(use_of);
+    let aliases = own_aliases(server, main).filter_map(use_of);
     // An alias may be an import, too; it is met above.
     let imports = server.config.process.imports.iter().filter(|import| import.origin == ImportOrigin::Directive);
     let imports = imports.map(|import| Use {
@@ -100,12 +103,18 @@ fn uses<'a>(server: Server<'a>, main: Option<&Server<'a>>) -> Vec<Use<'a>> {
 fn use_of(alias: &Alias) -> Option<Use<'_>> {
     let group = fixed_name(alias.process_group.as_deref()?)?;
     fixed_name(alias.application_group.as_deref()?)?;
-    let line = match &alias.pattern {
+    if matches!(alias.pattern, AliasPattern::Regex(..)) && alias.target.contains(&b'$') {
+        return None;
+    }
+    Some(Use { line: line_of(alias), group })
+}
+
+/// How the line of an alias begins.
+pub(super) fn line_of(alias: &Alias) -> String {
+    match &alias.pattern {
         AliasPattern::Prefix(prefix) => format!("WSGIScriptAlias {}", shown(prefix)),
-        AliasPattern::Regex(..) if alias.target.contains(&b'$') => return None,
         AliasPattern::Regex(_, source) => format!("WSGIScriptAliasMatch {}", shown(source)),
-    };
-    Some(Use { line, group })
+    }
 }
 
 fn twice(group: &[u8], one: Server<'_>, other: Server<'_>) -> String {

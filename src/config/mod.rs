@@ -2,7 +2,7 @@
 //!
 //! `hooks` registers [`DIRECTIVES`] with httpd and calls [`apply`] for each line: the parent does so while it reads its
 //! configuration (`httpd -t` too), a child while it reads an `.htaccess` file. `embedded` and `python` read the results,
-//! [`ServerConfig`] and [`DirConfig`], after httpd merged them with `merge`; once all is read, the parent calls [`check_groups`].
+//! [`ServerConfig`] and [`DirConfig`], after httpd merged them with `merge`; once all is read, the parent calls [`check_groups`] and [`lint`].
 //!
 //! Nothing here knows httpd: what a directive needs from it comes in through [`Surroundings`]. No clock, no files, no
 //! environment, no statics that change.
@@ -14,6 +14,7 @@ mod daemon;
 mod dir;
 mod directive;
 mod group;
+mod lint;
 mod place;
 mod process;
 mod proxies;
@@ -29,13 +30,14 @@ pub use check::check_groups;
 pub use daemon::{DaemonGroup, DaemonOptions};
 pub use dir::{DirConfig, HeadMapping};
 pub use directive::{Arguments, Context, Directive, Kind, Merge, OptionRow, Range, Standing, apply};
+pub use lint::{Facts, Seen, SocketDirectory, Step, lint};
 pub use place::{Level, Pattern, Place, Surroundings};
 pub use process::{HashSeed, ImportOrigin, ImportScript, ProcessConfig};
 pub use proxies::{Network, PROXY_HEADERS};
 pub use reference::reference;
 pub use refusal::Refusal;
 pub use script::{HandlerScript, Script};
-pub use server::{Alias, AliasPattern, Chosen, ServerConfig, all_daemons, imports_of};
+pub use server::{Alias, AliasPattern, Chosen, SectionGroup, ServerConfig, all_daemons, imports_of};
 pub use table::DIRECTIVES;
 pub use words::{Words, split};
 

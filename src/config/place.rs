@@ -50,6 +50,8 @@ pub struct Place<'a> {
     /// Whether this is the main server, not a virtual host.
     pub main_server: bool,
     pub level: Level,
+    /// The path, URL or pattern of the section around it; none outside sections.
+    pub section: Option<&'a [u8]>,
     /// Settings of this server or virtual host. None where they can't be written any more: in `.htaccess`.
     pub server: Option<&'a mut ServerConfig>,
     /// Settings of this section; at [`Level::Server`] those of the server's default directory configuration.

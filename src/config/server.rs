@@ -28,9 +28,24 @@ pub struct Chosen {
     /// `WSGIProcessGroup` outside sections, as written; the last one counts.
     pub process_group: Option<Vec<u8>>,
     /// The same inside sections: each may hold for a request.
-    pub section_process_groups: Vec<Vec<u8>>,
+    pub sections: Vec<SectionGroup>,
     /// Whether there is any `WSGIApplicationGroup`.
     pub application_group: bool,
+    /// `process-group=` of `WSGIHandlerScript`, as written.
+    pub handler_groups: Vec<Vec<u8>>,
+    /// Whether there is any `WSGIDispatchScript`.
+    pub dispatches: bool,
+    /// Scripts that other lines than aliases and imports name, each with its directive.
+    pub scripts: Vec<(&'static str, Vec<u8>)>,
+}
+
+/// A `WSGIProcessGroup` in a section.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SectionGroup {
+    /// The section's path, URL or pattern, as httpd has it: a directory's ends in a slash.
+    pub path: Vec<u8>,
+    /// As written.
+    pub group: Vec<u8>,
 }
 
 impl ServerConfig {

@@ -44,6 +44,8 @@ impl Surroundings for Fake {
 pub(super) struct Reader {
     pub(super) main_server: bool,
     pub(super) level: Level,
+    /// The path of the section around the lines.
+    pub(super) section: Option<String>,
     pub(super) server: ServerConfig,
     pub(super) dir: DirConfig,
     pub(super) around: Fake,
@@ -55,8 +57,8 @@ impl Reader {
     }
 
     pub(super) fn at(main_server: bool, level: Level) -> Self {
-        let (server, dir, around) = Default::default();
-        Self { main_server, level, server, dir, around }
+        let (section, server, dir, around) = Default::default();
+        Self { main_server, level, section, server, dir, around }
     }
 
     /// Reads one line: a directive's name and the rest.
@@ -66,6 +68,7 @@ impl Reader {
         let mut place = Place {
             main_server: self.main_server,
             level: self.level,
+            section: self.section.as_deref().map(str::as_bytes),
             server: (self.level != Level::Htaccess).then_some(&mut self.server),
             dir: &mut self.dir,
             surroundings: &mut self.around,

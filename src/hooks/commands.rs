@@ -43,10 +43,12 @@ fn on_directive(command: &mut Command<'_>, arguments: &[u8]) -> Result<(), Strin
     let main_server = command.server().is_some_and(|server| !server.is_virtual());
     let place = command.origin().map(|(file, line)| format!("{}:{line}", String::from_utf8_lossy(file)));
     let temp_pool = command.temp_pool();
+    let section = command.section_path().map(<[u8]>::to_vec);
     let mut surroundings = Httpd { temp_pool, place: place.unwrap_or_default() };
     let (dir, server) = command.records::<DirConfig, ServerConfig>();
     let Some(dir) = dir else { return Err("httpd gave no configuration to write to".to_owned()) };
-    let mut place = Place { main_server, level, server, dir, surroundings: &mut surroundings };
+    let section = section.as_deref();
+    let mut place = Place { main_server, level, section, server, dir, surroundings: &mut surroundings };
     config::apply(directive, arguments, &mut place).map_err(|refusal| refusal.to_string())
 }
 

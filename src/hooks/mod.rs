@@ -20,6 +20,7 @@ static HOST_RULES: Names<2> = Names::new([c"mod_authz_host.c", c"mod_access_comp
 fn register(pool: Pool<'_>) {
     hook::post_config(post_config, Place::MIDDLE);
     hook::check_config(proxy::check, Place::MIDDLE);
+    hook::test_config(proxy::advise_test, Place::MIDDLE);
     hook::monitor(proxy::monitor, Place::MIDDLE);
     hook::child_init(child_init, Place::MIDDLE);
     hook::child_stopping(proxy::stopping, Place::MIDDLE);
@@ -48,6 +49,7 @@ fn handle(request: &mut Request<'_>) -> Answer {
 fn post_config(startup: &Startup<'_>) -> Started {
     server::add_version_component(startup.pools.config, TOKEN);
     server::add_version_component(startup.pools.config, PYTHON_TOKEN);
+    proxy::advise(startup);
     proxy::prepare(startup)
 }
 

@@ -19,5 +19,5 @@ mod serve;
 mod testing;
 
 pub(crate) use child::{start, stopping};
-pub(crate) use parent::{check, monitor, prepare};
+pub(crate) use parent::{advise, advise_test, check, monitor, prepare};
 pub(crate) use serve::serve;

@@ -9,6 +9,7 @@ import io
 import os
 import sys
 import threading
+from _frozen_importlib_external import ExtensionFileLoader
 from _thread import get_ident
 from types import ModuleType
 
@@ -275,6 +276,22 @@ def load_script(name, path, stamp):
     # Last: a module without it is still being executed, and no request may have it.
     module.__mtime__ = stamp
     return module
+
+
+def extensions():
+    """The extension modules from files of their own, but those of the standard library: name, file, module."""
+    standard = os.path.join(os.path.dirname(os.__file__), "lib-dynload")
+    found = []
+    for name, module in list(sys.modules.items()):
+        # Of the class itself: those that are loaded when somebody looks at them stay as they are.
+        if type(module) is not ModuleType:
+            continue
+        spec = module.__dict__.get("__spec__")
+        if isinstance(getattr(spec, "loader", None), ExtensionFileLoader) and isinstance(name, str):
+            file = spec.origin
+            if isinstance(file, str) and os.path.dirname(file) != standard:
+                found.append((name, os.fsencode(file), module))
+    return found
 
 
 def describe(exception):

@@ -11,6 +11,7 @@
 mod callback;
 mod error;
 mod exchange;
+mod extension;
 mod figures;
 mod home;
 mod interpreter;
@@ -26,6 +27,7 @@ mod state;
 
 pub(crate) use error::Raised;
 pub(crate) use exchange::{Exchange, Lent, RequestEnded};
+pub(crate) use extension::{Extension, Support, extensions};
 pub(crate) use figures::{Meter, Used, now};
 pub(crate) use home::MainThread;
 pub(crate) use interpreter::Interpreter;

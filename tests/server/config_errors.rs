@@ -107,6 +107,92 @@ wsgi_test!(old_spellings_load_with_a_notice, embedded, |site| {
     );
 });
 
+/// Tests the lines, which must load; what `httpd -t` said.
+fn tested(site: Site) -> String {
+    let (passed, output) = site.test();
+    assert!(passed, "refused:\n{output}");
+    let made: Vec<_> =
+        ["run", "logs"].iter().flat_map(|folder| std::fs::read_dir(site.root.join(folder)).unwrap()).collect();
+    assert!(made.is_empty(), "-t made {made:?}");
+    output
+}
+
+wsgi_test!(doubtful_lines_are_named_at_the_test, embedded, |site| {
+    loads(
+        &site,
+        &[
+            ("WSGIScriptAlias / app.wsgi", &["httpd.conf:", "\"app.wsgi\"", "below ServerRoot"]),
+            ("WSGIScriptAliasMatch ^/x/(.*)/srv/x.wsgi process-group=%{GLOBAL}", &["run together"]),
+            ("WSGIProcessGroup a\nWSGIProcessGroup b", &["set twice", "\"a\"", "\"b\""]),
+            ("<Directory /srv>\nWSGIProcessGroup a\nWSGIProcessGroup b\n</Directory>", &["set twice"]),
+        ],
+    );
+    refused(&site, &[("WSGIScriptAliasMatch ^/x/(.*)/srv/x.wsgi", &["WSGIScriptAliasMatch", "2 values"])]);
+});
+
+wsgi_test!(what_can_not_be_meant_is_named_at_the_test, embedded, |site| {
+    let host = |lines: &str| format!("<VirtualHost *:80>\nServerName shop.example\n{lines}\n</VirtualHost>\n");
+    let alias = "WSGIScriptAlias / ${APPS}/environ/app.wsgi\n";
+    let shop = format!("WSGIDaemonProcess shop\n{}", host(&format!("WSGIProcessGroup shop\n{alias}")));
+    for (lines, texts) in [
+        ("WSGIDaemonProcess shop".to_owned(), &["WSGI0580", "\"shop\"", "WSGIProcessGroup shop"][..]),
+        (format!("{shop}{}", host(alias)), &["WSGI0581", "WSGIProcessGroup shop"]),
+        (
+            format!(
+                "WSGIDaemonProcess shop\n{}{}",
+                host(&format!("{alias}<Directory ${{APPS}}/environ>\nWSGIProcessGroup shop\n</Directory>")),
+                host(alias)
+            ),
+            &["WSGI0581"],
+        ),
+        (
+            format!("{shop}WSGIDaemonProcess tls\n{}", host(&format!("WSGIProcessGroup tls\n{alias}"))),
+            &["WSGI0582", "shop.example"],
+        ),
+        ("WSGIScriptAlias / /nowhere/app.wsgi".to_owned(), &["WSGI0583", "/nowhere/app.wsgi"]),
+        ("WSGIDaemonProcess shop home=/nowhere\nWSGIProcessGroup shop".to_owned(), &["WSGI0584", "home \"/nowhere\""]),
+        ("WSGIPythonHome /nowhere/venv".to_owned(), &["WSGI0585", "/nowhere/venv"]),
+    ] {
+        let output = tested(Site::new("advice", site.setting).unwrap().files("environ").conf(&lines));
+        for text in texts {
+            assert!(output.contains(text), "{lines}: no {text:?} in:\n{output}");
+        }
+        assert_eq!(output.matches("WSGI05").count(), 1, "{lines}:\n{output}");
+    }
+    let fine = tested(
+        Site::new("advice", site.setting)
+            .unwrap()
+            .files("environ")
+            .conf(&format!("{shop}{}", host("WSGICallableObject app"))),
+    );
+    assert!(!fine.contains("WSGI05"), "{fine}");
+});
+
+wsgi_test!(a_socket_directory_that_children_can_not_enter_is_named, groups, |site| {
+    if site.httpd.user.is_none() {
+        return;
+    }
+    let lines = "WSGISocketPrefix ${ROOT}/closed/wsgi\nWSGIDaemonProcess shop\nWSGIProcessGroup shop";
+    let site = site.file("closed/file", "").conf(lines);
+    site.root.chmod("closed", 0o700);
+    let output = tested(site);
+    assert!(output.contains("WSGI0586") && output.contains("mode 0700"), "{output}");
+});
+
+wsgi_test!(embedded_interpreters_in_all_children_are_counted, embedded, |site| {
+    let limits =
+        "ServerLimit 101\nThreadsPerChild 1\nMaxRequestWorkers 101\nWSGIScriptAlias / ${APPS}/environ/app.wsgi";
+    let output = tested(site.files("environ").conf(limits));
+    assert!(output.contains("WSGI0587") && output.contains("101 together"), "{output}");
+});
+
+wsgi_test!(a_start_says_in_the_error_log_what_a_test_does, groups, |site| {
+    let site = site.app("environ").group("idle", "processes=1").expect_log("WSGI0580");
+    let server = site.start();
+    server.get("/").ok();
+    assert_eq!(server.root.read("logs/error.log").matches("WSGI0580").count(), 1);
+});
+
 wsgi_test!(slashes_on_one_side_only_are_warned_about, embedded, |site| {
     loads(
         &site,

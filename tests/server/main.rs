@@ -26,6 +26,8 @@ mod environ;
 mod errors_log;
 // conf-examples/.
 mod examples;
+// C extensions in several interpreters.
+mod extensions;
 // wsgi.file_wrapper.
 mod file_wrapper;
 // Flask, Django, Werkzeug, wsgiref.

@@ -29,7 +29,8 @@ fn replace(server: &Server, text: &str, age: u64) {
 }
 
 wsgi_test!(a_missing_script_is_a_404, |site| {
-    let server = site.conf("WSGIScriptAlias / ${APPS}/not-there.wsgi").expect_log("WSGI0135").start();
+    let server =
+        site.conf("WSGIScriptAlias / ${APPS}/not-there.wsgi").expect_log("WSGI0135").expect_log("WSGI0583").start();
     assert_eq!(server.get("/").status, 404);
 });
 

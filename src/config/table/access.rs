@@ -92,7 +92,7 @@ pub(super) const AUTH_GROUP_SCRIPT: Directive = Directive {
 
 /// A script that httpd asks: its path and its interpreter.
 pub(super) fn script(place: &mut Place<'_>, words: &Words<'_>) -> Result<Arc<Script>, Refusal> {
-    let path = below_server_root(place.surroundings, words, words.word(0))?.into_os_string().into_vec();
+    let path = below_server_root(place, words, words.word(0))?.into_os_string().into_vec();
     let application_group = words.option("application-group").map(<[u8]>::to_vec);
     if let Some(name) = &application_group
         // An `.htaccess` file is read for each request: once would not be the end of it.
@@ -105,6 +105,9 @@ pub(super) fn script(place: &mut Place<'_>, words: &Words<'_>) -> Result<Arc<Scr
             words.directive(),
             shown(name)
         ));
+    }
+    if let Some(server) = place.server.as_deref_mut() {
+        server.chosen.scripts.push((words.directive(), path.clone()));
     }
     Ok(Arc::new(Script { path, application_group }))
 }

@@ -1,7 +1,7 @@
 //! Directives about processes: daemon process groups, and which processes may run applications.
 
 use super::super::refusal::shown;
-use super::super::{Arguments, Context, DaemonGroup, Directive, Kind, Level, Merge, Standing};
+use super::super::{Arguments, Context, DaemonGroup, Directive, Kind, Level, Merge, SectionGroup, Standing};
 use super::{daemon_options, later};
 
 /// What the rows of this theme share.
@@ -74,11 +74,19 @@ pub(super) const PROCESS_GROUP: Directive = Directive {
           `WSGIRestrictProcess` is answered with 500.",
     apply: |place, words| {
         let group = words.value().to_vec();
+        if let Some(earlier) = place.dir.process_group.as_ref().filter(|earlier| **earlier != group) {
+            place.surroundings.warn(format!(
+                "WSGIProcessGroup is set twice here, to \"{}\" and now to \"{}\", which is the one that counts; remove one of the lines",
+                shown(earlier),
+                shown(&group)
+            ));
+        }
+        let path = place.section.unwrap_or_default().to_vec();
         if let Some(server) = place.server.as_deref_mut() {
             match place.level {
                 Level::Server => server.chosen.process_group = Some(group.clone()),
                 Level::Section | Level::Limit | Level::Htaccess => {
-                    server.chosen.section_process_groups.push(group.clone());
+                    server.chosen.sections.push(SectionGroup { path, group: group.clone() });
                 }
             }
         }

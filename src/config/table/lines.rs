@@ -189,7 +189,16 @@ fn aliases_that_cannot_do_what_they_say_are_warned_about() {
         (&["WSGIScriptAlias / /dir/"], ""),
         (&["WSGIScriptAlias /s/ /dir"], "both end in"),
         (&["WSGIScriptAlias /s /dir/"], "both end in"),
-        (&["WSGIScriptAlias s /a.wsgi"], "does not start with"),
+        (&["WSGIScriptAlias s /a.wsgi"], "because it does not start with"),
+        (&["WSGIScriptAlias / app.wsgi"], "below ServerRoot, as \"/etc/httpd/app.wsgi\""),
+        (&["WSGIScriptAliasMatch ^/(x) $1.wsgi"], ""),
+        (&["WSGIScriptAliasMatch ^/x/(.*)$/srv/$1 /srv/x.wsgi"], "run together"),
+        (&["WSGIScriptAliasMatch ^/x\\\\$1 /srv/x.wsgi"], ""),
+        (&["WSGIScriptAliasMatch ^/(x)$ /srv/$1.wsgi process-group=shop"], ""),
+        (&["WSGIHandlerScript h scripts/h.py"], "below ServerRoot"),
+        (&["WSGIDispatchScript scripts/d.py"], "below ServerRoot"),
+        (&["WSGIProcessGroup shop", "WSGIProcessGroup blog"], "set twice here, to \"shop\" and now to \"blog\""),
+        (&["WSGIProcessGroup shop", "WSGIProcessGroup shop"], ""),
         (&["WSGIScriptAlias / /a.wsgi", "WSGIScriptAlias /wiki /b.wsgi"], "never reached, because \"/\""),
         (&["WSGIScriptAlias /wiki /b.wsgi", "WSGIScriptAlias / /a.wsgi"], ""),
     ] {
@@ -200,6 +209,31 @@ fn aliases_that_cannot_do_what_they_say_are_warned_about() {
             (found, _) => panic!("{lines:?}: {found:?}"),
         }
     }
+}
+
+#[test]
+fn an_option_in_place_of_the_path_is_warned_about() {
+    for (line, warned) in [
+        ("WSGIScriptAliasMatch ^/x/(.*)/srv/x.wsgi process-group=shop", true),
+        ("WSGIScriptAlias /x/srv/x.wsgi application-group=%{GLOBAL}", true),
+        ("WSGIScriptAlias /x srv/process-group=shop", false),
+        ("WSGIScriptAlias /x group=shop", false),
+    ] {
+        let warnings = Reader::new().loads(line).around.warnings;
+        let found =
+            warnings.iter().any(|warning| warning.contains("is an option, and no path") && warning.contains("space"));
+        assert_eq!(found, warned, "{line}: {warnings:?}");
+    }
+}
+
+#[test]
+fn a_section_keeps_its_own_process_group() {
+    let mut reader = Reader::at(true, Level::Section);
+    reader.section = Some("/srv/".to_owned());
+    let reader = reader.loads("WSGIProcessGroup shop");
+    let section = super::super::SectionGroup { path: b"/srv/".to_vec(), group: b"shop".to_vec() };
+    assert_eq!(reader.server.chosen.sections, [section]);
+    assert_eq!(reader.server.chosen.process_group, None);
 }
 
 #[test]
@@ -379,6 +413,7 @@ fn names_and_paths_need_not_be_text() {
     let mut place = Place {
         main_server: true,
         level: Level::Server,
+        section: None,
         server: Some(&mut reader.server),
         dir: &mut reader.dir,
         surroundings: &mut reader.around,

@@ -8,8 +8,8 @@ use super::super::group::fixed_name;
 use super::super::refusal::shown;
 use super::super::server::covers;
 use super::super::{
-    Alias, AliasPattern, Arguments, Context, Directive, HandlerScript, ImportOrigin, ImportScript, Kind, Merge,
-    OptionRow, Place, Refusal, ServerConfig, Standing, Surroundings, Words,
+    Alias, AliasPattern, Arguments, Context, Directive, HandlerScript, ImportOrigin, ImportScript, Kind, Level, Merge,
+    OptionRow, Place, Refusal, ServerConfig, Standing, Words,
 };
 use super::{APPLICATION_GROUP_OPTION, PROCESS_GROUP_OPTION, access};
 
@@ -53,7 +53,7 @@ pub(super) const SCRIPT_ALIAS: Directive = Directive {
     standing: Standing::InEffect,
     apply: |place, words| {
         let prefix = words.word(0).to_vec();
-        let target = target(place.surroundings, words)?;
+        let target = target(place, words)?;
         let alias = alias(words, AliasPattern::Prefix(prefix.clone()), target)?;
         warn_about(place, words, &prefix, &alias.target)?;
         let import = import_of(&alias);
@@ -77,7 +77,15 @@ pub(super) const SCRIPT_ALIAS_MATCH: Directive = Directive {
             regex: shown(&source),
             cause,
         })?;
-        let target = target(place.surroundings, words)?;
+        if has_substitution(&source) {
+            place.surroundings.warn(format!(
+                "{} {}: a \"$\" before a digit never matches a URL; expression and path have probably run together, write a space \
+                 between them",
+                words.directive(),
+                shown(&source)
+            ));
+        }
+        let target = target(place, words)?;
         let alias = alias(words, AliasPattern::Regex(pattern, source), target)?;
         let import = if alias.target.contains(&b'$') { None } else { import_of(&alias) };
         add(place.server(words)?, alias, import);
@@ -86,13 +94,29 @@ pub(super) const SCRIPT_ALIAS_MATCH: Directive = Directive {
     ..SCRIPT_ALIAS
 };
 
+/// Whether an expression has `$1` or its like, which only targets have.
+fn has_substitution(regex: &[u8]) -> bool {
+    let behind_backslash = |at: usize| at.checked_sub(1).and_then(|before| regex.get(before)) == Some(&b'\\');
+    regex.windows(2).enumerate().any(|(at, pair)| matches!(pair, [b'$', b'0'..=b'9']) && !behind_backslash(at))
+}
+
 /// The second word; below `ServerRoot` if it is relative. A template that starts with `$` is left to the match.
-fn target(surroundings: &dyn Surroundings, words: &Words<'_>) -> Result<Vec<u8>, Refusal> {
+fn target(place: &mut Place<'_>, words: &Words<'_>) -> Result<Vec<u8>, Refusal> {
     let typed = words.word(1);
     if typed.starts_with(b"/") || typed.starts_with(b"$") {
         return Ok(typed.to_vec());
     }
-    let mut target = below_server_root(surroundings, words, typed)?.into_os_string().into_vec();
+    let is_option =
+        |row: &OptionRow| typed.strip_prefix(row.name.as_bytes()).is_some_and(|rest| rest.starts_with(b"="));
+    if words.row().options.iter().any(is_option) {
+        place.surroundings.warn(format!(
+            "{} {}: its second word \"{}\" is an option, and no path; URL and path have probably run together, write a space between them",
+            words.directive(),
+            shown(words.word(0)),
+            shown(typed)
+        ));
+    }
+    let mut target = below_server_root(place, words, typed)?.into_os_string().into_vec();
     // The slash decides whether the rest of the URL names a file in a directory; joining paths may take it away.
     if typed.ends_with(b"/") && !target.ends_with(b"/") {
         target.push(b'/');
@@ -101,19 +125,25 @@ fn target(surroundings: &dyn Surroundings, words: &Words<'_>) -> Result<Vec<u8>,
 }
 
 /// A path, absolute as written or below `ServerRoot`.
-pub(super) fn below_server_root(
-    surroundings: &dyn Surroundings,
-    words: &Words<'_>,
-    path: &[u8],
-) -> Result<PathBuf, Refusal> {
+pub(super) fn below_server_root(place: &mut Place<'_>, words: &Words<'_>, path: &[u8]) -> Result<PathBuf, Refusal> {
     if path.starts_with(b"/") {
         return Ok(PathBuf::from(OsStr::from_bytes(path)));
     }
-    surroundings.server_root_relative(path).ok_or_else(|| Refusal::Value {
+    let found = place.surroundings.server_root_relative(path).ok_or_else(|| Refusal::Value {
         directive: words.directive(),
         value: shown(path),
         allowed: "the path can't be put below ServerRoot; write it from / on".to_owned(),
-    })
+    })?;
+    // An `.htaccess` file is read for each request: once would not be the end of it.
+    if place.level != Level::Htaccess {
+        place.surroundings.warn(format!(
+            "{}: the path \"{}\" does not start with \"/\" and is taken below ServerRoot, as \"{}\"; write it from / on",
+            words.directive(),
+            shown(path),
+            shown(found.as_os_str().as_bytes())
+        ));
+    }
+    Ok(found)
 }
 
 fn alias(words: &Words<'_>, pattern: AliasPattern, target: Vec<u8>) -> Result<Alias, Refusal> {
@@ -197,7 +227,7 @@ pub(super) const IMPORT_SCRIPT: Directive = Directive {
           (see `WSGIDaemonProcess`).\n\n\
           In a group with `threads=0` the script is what the process is for: it runs until it returns.",
     apply: |place, words| {
-        let path = below_server_root(place.surroundings, words, words.word(0))?;
+        let path = below_server_root(place, words, words.word(0))?;
         let group = words.option("application-group").unwrap_or_default();
         let processes = words.option("process-group").unwrap_or_default();
         let process_group = fixed_name(processes).ok_or_else(|| {
@@ -239,6 +269,9 @@ pub(super) const DISPATCH_SCRIPT: Directive = Directive {
           has an example.",
     apply: |place, words| {
         place.dir.dispatch_script = Some(access::script(place, words)?);
+        if let Some(server) = place.server.as_deref_mut() {
+            server.chosen.dispatches = true;
+        }
         Ok(())
     },
     ..SCRIPT_ALIAS
@@ -272,11 +305,15 @@ pub(super) const HANDLER_SCRIPT: Directive = Directive {
     apply: |place, words| {
         let script = HandlerScript {
             name: words.word(0).to_vec(),
-            path: below_server_root(place.surroundings, words, words.word(1))?.into_os_string().into_vec(),
+            path: below_server_root(place, words, words.word(1))?.into_os_string().into_vec(),
             process_group: words.option("process-group").map(<[u8]>::to_vec),
             application_group: words.option("application-group").map(<[u8]>::to_vec),
             pass_authorization: words.option_on_off("pass-authorization")?,
         };
+        if let Some(server) = place.server.as_deref_mut() {
+            server.chosen.handler_groups.extend(script.process_group.clone());
+            server.chosen.scripts.push((words.directive(), script.path.clone()));
+        }
         place.dir.add_handler_script(script);
         Ok(())
     },

@@ -4,6 +4,7 @@
 //! in between it is in `PARENT`. Starting fails with one line. On a restart the server stays up: what can't be made is logged, and the
 //! requests to that group fail.
 
+mod advice;
 mod executables;
 mod identity;
 mod log;
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+pub(crate) use advice::{advise, advise_test};
 use executables::Executables;
 use identity::Httpd;
 use settings::{Wanted, wanted};

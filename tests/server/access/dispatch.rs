@@ -62,7 +62,7 @@ wsgi_test!(a_dispatch_script_that_cannot_be_loaded_is_a_500_and_one_without_func
         let site = dispatched(Site::new("dispatch-cannot-be-loaded", site.setting).unwrap());
         let site = match text {
             Some(text) => site.file("apps/broken.py", text),
-            None => site,
+            None => site.expect_log("WSGI0583"),
         };
         let site = site.conf("<Location />\n  WSGIDispatchScript ${APPS}/broken.py\n</Location>");
         let server = site.expect_log(cause).expect_log("loading the WSGI script").start();

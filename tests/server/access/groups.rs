@@ -52,7 +52,7 @@ wsgi_test!(an_error_is_no_yes_behind_require_not, |site| {
         let site = asked(Site::new("behind-require-not", site.setting).unwrap());
         let site = match text {
             Some(text) => site.file("apps/broken.py", text),
-            None => site,
+            None => site.expect_log("WSGI0583"),
         };
         let broken = "WSGIAuthGroupScript ${APPS}/broken.py\n";
         let not = "<RequireAll>\nRequire valid-user\nRequire not wsgi-group x\n</RequireAll>";

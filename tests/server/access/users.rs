@@ -75,7 +75,7 @@ wsgi_test!(a_script_that_cannot_be_loaded_lets_no_user_in, |site| {
         let site = asked(Site::new("lets-no-user-in", site.setting).unwrap());
         let site = match text {
             Some(text) => site.file("apps/broken.py", text),
-            None => site,
+            None => site.expect_log("WSGI0583"),
         };
         let lines = |lines: &str| lines.replace("asked/asked.py", "broken.py") + "Require valid-user\n";
         let site = site.conf(&format!("<Location />\n{}</Location>", lines(BASIC)));

@@ -349,7 +349,7 @@ wsgi_test!(options_of_an_alias_choose_the_groups, groups, |site| {
 
 wsgi_test!(daemon_groups_work_where_embedded_mode_is_forbidden, groups, |site| {
     let site = site.group("one", "").conf("WSGIRestrictEmbedded On").expect_log("WSGIRestrictEmbedded");
-    let site = mount(site, "daemon", "WSGIProcessGroup one");
+    let site = mount(site.expect_log("WSGI0581"), "daemon", "WSGIProcessGroup one");
     let server = mount(site, "embedded", "").start();
     assert_eq!(server.get("/daemon").json()["process_group"], "one");
     assert_eq!(server.get("/embedded").status, 500);

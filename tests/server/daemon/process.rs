@@ -297,7 +297,11 @@ wsgi_test!(threads_have_the_stack_asked_for, groups, |site| {
 
 wsgi_test!(a_process_holds_no_descriptor_it_does_not_need, groups, |site| {
     // More of them in the parent: logs of its own, other groups, other modules.
-    let site = site.group("other", "").conf("CustomLog logs/access.log common").load(&["cgid", "status"]);
+    let site = site
+        .group("other", "")
+        .expect_log("WSGI0580")
+        .conf("CustomLog logs/access.log common")
+        .load(&["cgid", "status"]);
     let server = shop(site, "").start();
     let seen = server.get("/").json();
     let links: Vec<&str> =

@@ -162,7 +162,7 @@ wsgi_test!(exit_functions_run_at_a_stop_whatever_is_under_way, groups, |site| {
 });
 
 wsgi_test!(a_stop_leaves_no_process_and_no_socket, groups_every_mpm, |site| {
-    let server = act(site, "processes=2 threads=2").group("other", "").start();
+    let server = act(site, "processes=2 threads=2").group("other", "").expect_log("WSGI0580").start();
     let first = pid(&server);
     let all = server.descendants();
     assert!(all.contains(&first));
@@ -243,7 +243,7 @@ wsgi_test!(a_supervisor_that_is_told_to_end_is_followed_by_one_that_serves, grou
 wsgi_test!(groups_that_nobody_asks_are_there_and_gone_again, groups, |site| {
     let setting: Setting = site.setting;
     for number in [1, 20] {
-        let mut site = Site::new("many", setting).unwrap().app("where");
+        let mut site = Site::new("many", setting).unwrap().app("where").expect_log("WSGI0580");
         for group in 0..number {
             site = site.group(&format!("group{group}"), "threads=1");
         }

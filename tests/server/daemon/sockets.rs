@@ -119,7 +119,11 @@ def application(environ, start_response):
     start_response('200 OK', [])
     return [json.dumps([found > 0, own, done]).encode()]
 "#;
-    let site = site.file("apps/s/app.wsgi", script).conf("WSGIScriptAlias / ${APPS}/s/app.wsgi").group("other", "");
+    let site = site
+        .file("apps/s/app.wsgi", script)
+        .conf("WSGIScriptAlias / ${APPS}/s/app.wsgi")
+        .group("other", "")
+        .expect_log("WSGI0580");
     let server = site.unprivileged().start();
     assert_eq!(server.get("/").json(), json!([true, 0, []]), "whether any was found, its own descriptors, what it did");
 });
@@ -175,7 +179,7 @@ wsgi_test!(a_socket_nobody_may_reach_is_a_503, groups, |site| {
     }
     let site = site.file("locked/readme", "");
     site.root.chmod("locked", 0o700);
-    let server = act(site.conf("WSGISocketPrefix locked/w"), "").start();
+    let server = act(site.conf("WSGISocketPrefix locked/w").expect_log("WSGI0586"), "").start();
     assert_eq!(server.get("/pid").status, 503);
     let line = server.wait_log("WSGI0117");
     assert!(line.message.contains("locked/w"), "{}", line.message);

@@ -1,0 +1,237 @@
+use super::*;
+use crate::config::Level;
+use crate::config::testing::Reader;
+
+const SHOP: &str = "WSGIDaemonProcess shop";
+const CHOICE: &str = "WSGIProcessGroup shop";
+const ALIAS: &str = "WSGIScriptAlias / /srv/shop.wsgi";
+
+/// Where all paths exist but those with "no" in their names, and httpd has one child.
+fn facts() -> Facts<'static> {
+    Facts { look: &look, children: Some(1), sockets: None }
+}
+
+fn look(path: &Path) -> Seen {
+    let text = path.to_str().unwrap();
+    match text {
+        _ if text.contains("/no-") || text.ends_with("pyvenv.cfg") && !text.contains("venv/") => Seen::Missing,
+        _ if text.contains("/empty/") => Seen::Missing,
+        _ if text.contains("/locked") => Seen::Unknown,
+        _ if text.ends_with(".wsgi") || text.ends_with("python3") => Seen::File,
+        _ => Seen::Directory,
+    }
+}
+
+/// Reads servers, each with its `ServerName` and lines, the main server first. `<path> line` stands in a section.
+fn said(servers: &[(&str, &[&str])], facts: &Facts<'_>) -> Vec<String> {
+    let mut records: Vec<(Option<&[u8]>, ServerConfig)> = Vec::new();
+    for (name, lines) in servers {
+        let mut reader = Reader::at(records.is_empty(), Level::Server);
+        for line in *lines {
+            let inner = line.strip_prefix('<').and_then(|line| line.split_once("> "));
+            reader.level = if inner.is_some() { Level::Section } else { Level::Server };
+            reader.section = inner.map(|(path, _)| path.to_owned());
+            reader = reader.loads(inner.map_or(*line, |(_, line)| line));
+        }
+        let own = reader.server;
+        let record = match records.first() {
+            None => own,
+            Some((_, main)) => ServerConfig::merge(main, &own),
+        };
+        records.push((Some(name.as_bytes()), record));
+    }
+    lint(records.iter().map(|(name, record)| (*name, record)), facts)
+}
+
+/// Asserts that one server with these lines is told one thing, with all of `texts` in it; or nothing where there are none.
+fn one(lines: &[&str], texts: &[&str]) {
+    several(&[("main", lines)], texts);
+}
+
+fn several(servers: &[(&str, &[&str])], texts: &[&str]) {
+    assert_said(&said(servers, &facts()), texts, &format!("{servers:?}"));
+}
+
+fn assert_said(said: &[String], texts: &[&str], about: &str) {
+    assert_eq!(said.len(), usize::from(!texts.is_empty()), "{about}: {said:?}");
+    for text in texts {
+        assert!(said[0].contains(text), "{about}: no {text:?} in {said:?}");
+    }
+}
+
+#[test]
+fn a_group_that_no_line_leads_to_is_named() {
+    one(&[SHOP, ALIAS], &["WSGI0580", "\"shop\" of the main server", "WSGIProcessGroup shop"]);
+    one(&[SHOP, ALIAS, "WSGIProcessGroup Shop"], &["WSGI0580"]);
+    several(&[("main", &[]), ("blog", &[SHOP, ALIAS])], &["WSGI0580", "the virtual host \"blog\""]);
+}
+
+#[test]
+fn a_group_that_any_line_may_lead_to_is_not() {
+    for line in [
+        CHOICE,
+        "</srv/> WSGIProcessGroup shop",
+        "WSGIProcessGroup %{ENV:GROUP}",
+        "</srv/> WSGIProcessGroup %{SERVER}",
+        "WSGIScriptAlias /x /srv/x.wsgi process-group=shop",
+        "WSGIScriptAlias /x /srv/x.wsgi process-group=%{HOST}",
+        "WSGIScriptAliasMatch ^/(x) /srv/$1.wsgi process-group=shop",
+        "WSGIImportScript /srv/x.wsgi process-group=shop application-group=%{GLOBAL}",
+        "WSGIHandlerScript h /srv/x.wsgi process-group=shop",
+        "WSGIDispatchScript /srv/x.wsgi",
+    ] {
+        one(&[SHOP, line], &[]);
+        several(&[("main", &[SHOP]), ("host", &[line])], &[]);
+    }
+}
+
+#[test]
+fn a_script_in_both_modes_is_named_where_one_is_nobodys_wish() {
+    let here = &[SHOP, CHOICE, ALIAS][..];
+    let texts = &["WSGI0581", "/srv/shop.wsgi", "WSGIProcessGroup shop", "%{GLOBAL}"];
+    several(&[("main", &[]), ("shop", here), ("shop", &[ALIAS])], texts);
+    several(&[("main", &[]), ("shop", &[SHOP, ALIAS, "</srv/> WSGIProcessGroup shop"]), ("shop", &[ALIAS])], texts);
+    one(&[SHOP, ALIAS, "WSGIScriptAlias /x /srv/shop.wsgi process-group=shop"], texts);
+    for fine in [
+        &[ALIAS, CHOICE][..],
+        &[ALIAS, "WSGIProcessGroup %{GLOBAL}"],
+        &[ALIAS, "WSGIProcessGroup %{ENV:X}"],
+        &[ALIAS, "</srv/> WSGIProcessGroup shop"],
+        &[ALIAS, "<^/s> WSGIProcessGroup shop"],
+        &["WSGIScriptAlias / /srv/other.wsgi"],
+        &["WSGIScriptAlias / /srv/shop.wsgi process-group=%{GLOBAL}"],
+    ] {
+        several(&[("main", &[]), ("shop", here), ("shop", fine)], &[]);
+    }
+    // Its requests can't go to the group of another site.
+    several(&[("main", &[]), ("shop", here), ("blog", &[ALIAS])], &[]);
+}
+
+#[test]
+fn a_section_holds_for_what_is_below_it() {
+    for (section, holds) in [
+        ("/srv/", Some(true)),
+        ("/", Some(true)),
+        ("/srv/shop.wsgi", Some(true)),
+        ("/mount", Some(true)),
+        ("/srv/other/", Some(false)),
+        ("/mount/deeper", Some(false)),
+        ("/srv/*/", None),
+        ("^/srv", None),
+        ("shop.wsgi", None),
+        ("*If", None),
+    ] {
+        let lines = ["WSGIScriptAlias /mount /srv/shop.wsgi"];
+        let server = lines.iter().fold(Reader::new(), |reader, line| reader.loads(line)).server;
+        let section = SectionGroup { path: section.into(), group: b"x".to_vec() };
+        assert_eq!(super::holds(&section, &server.aliases[0]), holds, "{section:?}");
+    }
+}
+
+#[test]
+fn two_groups_of_one_site_are_named() {
+    let tls = &["WSGIDaemonProcess tls", "WSGIProcessGroup tls", ALIAS][..];
+    let plain = &[SHOP, CHOICE, ALIAS][..];
+    several(&[("main", &[]), ("shop", plain), ("shop", tls)], &["WSGI0582", "named \"shop\"", "\"shop\" and \"tls\""]);
+    several(&[("main", &[]), ("shop", plain), ("test.shop", tls)], &[]);
+    several(&[("main", &[]), ("shop", plain), ("shop", &[CHOICE, ALIAS])], &[]);
+    let elsewhere = &["WSGIDaemonProcess tls", "WSGIProcessGroup tls", "WSGIScriptAlias /x /srv/shop.wsgi"][..];
+    several(&[("main", &[]), ("shop", plain), ("shop", elsewhere)], &[]);
+}
+
+#[test]
+fn a_missing_script_is_named() {
+    for line in [
+        "WSGIScriptAlias / /srv/no-app.wsgi",
+        "WSGIScriptAlias /x/ /srv/no-scripts/",
+        "WSGIImportScript /srv/no-app.wsgi process-group=%{GLOBAL} application-group=x",
+        "WSGIHandlerScript h /srv/no-app.wsgi",
+        "WSGIDispatchScript /srv/no-app.wsgi",
+        "</x/> WSGIAccessScript /srv/no-app.wsgi",
+        "</x/> WSGIAuthUserScript /srv/no-app.wsgi",
+        "</x/> WSGIAuthGroupScript /srv/no-app.wsgi",
+    ] {
+        let directive = line.split("> ").last().unwrap().split(' ').next().unwrap();
+        one(&[line], &["WSGI0583", directive, "/srv/no-"]);
+        several(&[("main", &[line]), ("host", &[])], &["WSGI0583"]);
+    }
+    for line in [
+        "WSGIScriptAliasMatch ^/(x) /srv/no-$1.wsgi",
+        "WSGIScriptAlias / /locked/app.wsgi",
+        "WSGIScriptAlias /x/ /srv/scripts/",
+    ] {
+        one(&[line], &[]);
+    }
+    let import = "WSGIImportScript /srv/no-app.wsgi process-group=shop application-group=x";
+    one(&["WSGIDaemonProcess shop chroot=/jail", import], &[]);
+}
+
+#[test]
+fn a_home_that_can_not_be_one_is_named() {
+    for (line, texts) in [
+        ("WSGIPythonHome /srv/no-venv", &["WSGI0585", "WSGIPythonHome \"/srv/no-venv\" does not exist"][..]),
+        ("WSGIPythonHome /srv/venv/bin/python3", &["WSGI0585", "is not a directory"]),
+        ("WSGIPythonHome /srv/empty", &["WSGI0585", "neither a pyvenv.cfg"]),
+        ("WSGIPythonHome /srv/venv/", &[]),
+        ("WSGIPythonHome /usr:/usr", &[]),
+        ("WSGIPythonHome /locked", &[]),
+    ] {
+        one(&[line], texts);
+    }
+    for (option, texts) in [
+        ("python-home=/srv/no-venv", &["WSGI0585", "WSGIDaemonProcess shop: python-home"][..]),
+        ("python-home=/srv/venv", &[]),
+        ("home=/srv/no-home", &["WSGI0584", "home \"/srv/no-home\" does not exist"]),
+        ("home=/srv/a.wsgi", &["WSGI0584", "is not a directory"]),
+        ("home=/srv", &[]),
+        ("chroot=/srv/no-root", &["WSGI0584", "chroot"]),
+        ("chroot=/srv home=/no-home python-home=/no-home", &[]),
+    ] {
+        one(&[&format!("{SHOP} {option}"), CHOICE], texts);
+    }
+}
+
+#[test]
+fn a_socket_directory_that_children_can_not_enter_is_named() {
+    let run = |access| {
+        let step = |path: &str, access| Step { path: path.into(), access };
+        let way = vec![step("/", Some((0o755, 0, 0))), step("/run", access)];
+        Facts { sockets: Some(SocketDirectory { way, user: 33, groups: vec![33, 40] }), ..facts() }
+    };
+    let closed = &["WSGI0586", "uid 33", "\"/run\"", "WSGISocketPrefix"][..];
+    for (access, texts) in [
+        (Some((0o755, 0, 0)), &[][..]),
+        (Some((0o711, 0, 0)), &[]),
+        (Some((0o700, 0, 0)), closed),
+        (Some((0o700, 33, 0)), &[]),
+        (Some((0o077, 33, 33)), closed),
+        (Some((0o710, 0, 40)), &[]),
+        (Some((0o701, 0, 40)), closed),
+        (None, &["WSGI0586", "does not exist"]),
+    ] {
+        assert_said(&said(&[("main", &[SHOP, CHOICE])], &run(access)), texts, &format!("{access:?}"));
+        assert_said(&said(&[("main", &[ALIAS])], &run(access)), &[], "no groups");
+    }
+}
+
+#[test]
+fn interpreters_of_all_children_are_counted() {
+    let with = |children| Facts { children, ..facts() };
+    let other = "WSGIScriptAlias /other /srv/other.wsgi";
+    for (children, lines, all) in [
+        (Some(256), &[ALIAS][..], Some("256 together")),
+        (Some(100), &[ALIAS], None),
+        (Some(51), &[other, ALIAS], Some("102 together")),
+        (Some(50), &[other, ALIAS], None),
+        (None, &[other, ALIAS], None),
+        (Some(256), &[], None),
+        (Some(256), &[SHOP, CHOICE, ALIAS], None),
+        (Some(256), &["WSGIRestrictEmbedded On", ALIAS], None),
+        (Some(51), &["WSGIApplicationGroup %{GLOBAL}", other, ALIAS], None),
+        (Some(256), &["WSGIProcessGroup %{ENV:X}", ALIAS], None),
+    ] {
+        let said = said(&[("main", lines)], &with(children));
+        let texts: Vec<&str> = all.into_iter().flat_map(|all| ["WSGI0587", all]).collect();
+        assert_said(&said, &texts, &format!("{children:?} {lines:?}"));
+    }
+}
