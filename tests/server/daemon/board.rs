@@ -62,6 +62,8 @@ wsgi_test!(every_way_to_end_is_told_so, groups, |site| {
     wait_end(second);
     // With all its might, and with a path that would like to be a line of its own.
     let third = pid(&server);
+    // The supervisor is told of a script that was served, behind the first answer: until then that request is in progress.
+    assert_eq!((pid(&server), pid(&server)), (third, third));
     assert_eq!(server.get("/exit/%0A(9.9%20s),%20GET%20/x?3").status, 502);
     let line = end_of(&server, third);
     assert!(

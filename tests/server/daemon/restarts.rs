@@ -156,9 +156,9 @@ wsgi_test!(exit_functions_run_at_a_stop_whatever_is_under_way, groups, |site| {
         server.allow_log(text);
     }
     server.signal(Signal::SIGTERM);
-    server.ended(event);
     wait_end(first);
     assert!(trace.exists());
+    server.ended(event);
 });
 
 wsgi_test!(a_stop_leaves_no_process_and_no_socket, groups_every_mpm, |site| {
