@@ -67,6 +67,8 @@ fn seed() -> u64 {
 
 fn site(site: Site) -> Site {
     let file: Vec<u8> = (0..48).flat_map(|place| block(0, place)).collect();
+    // The embedded application is the daemons' one.
+    let site = site.expect_log("WSGI0581");
     let site = site.files("soak").file("var/begun", "").file("var/file", file).children(2).threads(12);
     site.root.chmod("var/begun", 0o666);
     // More clients than threads, and a short queue, so that it is full; children that finish need room beside the new ones.
