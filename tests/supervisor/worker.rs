@@ -55,7 +55,8 @@ pub(crate) fn main() -> ExitCode {
                     listener = closed.take();
                     continue;
                 }
-                Ok(Some((ToWorker::Changed { .. }, _))) => continue,
+                // TERM follows.
+                Ok(Some((ToWorker::Changed { .. } | ToWorker::End { .. }, _))) => continue,
                 Ok(Some((ToWorker::Bridge, _))) => {
                     eprintln!("bridges");
                     continue;
