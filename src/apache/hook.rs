@@ -236,7 +236,9 @@ pub(crate) fn check_config<F: Fn(&Server<'_>) -> Started + ByType>(_f: F, place:
             // SAFETY: a value of `F` was given to register this.
             let f = unsafe { by_type::<F>() };
             // SAFETY: httpd lends the main server for the call.
-            unsafe { Server::from_raw(server) }.map_or(Started::Refused, |server| f(&server))
+            let Some(server) = (unsafe { Server::from_raw(server) }) else { return Started::Refused };
+            process::remember_pool(server);
+            f(&server)
         })
         .into_raw()
     }

@@ -19,17 +19,22 @@ use crate::bindings as raw;
 /// Our entry in the process's pool.
 const KEPT: &CStr = c"mod_wsgi-rs";
 
-/// The process's pool, from post_config on.
+/// The process's pool, from check_config on.
 static POOL: AtomicPtr<raw::apr_pool_t> = AtomicPtr::new(ptr::null_mut());
 
 /// The configuration's pool, from post_config until it goes.
 static CONFIG: AtomicPtr<raw::apr_pool_t> = AtomicPtr::new(ptr::null_mut());
 
-/// Remembers the pool that outlives all configurations, and for as long as it lives that of this one.
-pub(super) fn remember_pools(server: Server<'_>, config: Pool<'_>) {
+/// Remembers the pool that outlives all configurations.
+pub(super) fn remember_pool(server: Server<'_>) {
     if let Some(pool) = server.process_pool() {
         POOL.store(pool.as_raw(), Ordering::Release);
     }
+}
+
+/// The same, and for as long as it lives that of this configuration.
+pub(super) fn remember_pools(server: Server<'_>, config: Pool<'_>) {
+    remember_pool(server);
     CONFIG.store(config.as_raw(), Ordering::Release);
     config.on_cleanup(|| CONFIG.store(ptr::null_mut(), Ordering::Release));
 }
@@ -41,16 +46,25 @@ pub(crate) struct Kept {
     pub(crate) descriptors: Vec<OwnedFd>,
 }
 
-/// Takes out what `keep` kept; nothing the first time. From post_config on, in the parent.
+/// Takes out what `keep` kept; nothing the first time. From check_config on, in the parent.
 pub(crate) fn take_kept() -> Option<Kept> {
     let pool = pool()?;
-    let mut found: *mut c_void = ptr::null_mut();
-    // SAFETY: a live pool, and a place for one pointer.
-    unsafe { raw::apr_pool_userdata_get(&raw mut found, KEPT.as_ptr(), pool.as_raw()) };
-    let block = NonNull::new(found.cast())?;
+    let block = block(pool)?;
     set(pool, ptr::null_mut());
     // SAFETY: our entry holds only what `keep` put there, and it holds that no more.
     Some(unsafe { unpack(block) })
+}
+
+/// Whether there is something that `keep` kept: a restart, then.
+pub(crate) fn has_kept() -> bool {
+    pool().and_then(block).is_some()
+}
+
+fn block(pool: Pool<'_>) -> Option<NonNull<u8>> {
+    let mut found: *mut c_void = ptr::null_mut();
+    // SAFETY: a live pool, and a place for one pointer.
+    unsafe { raw::apr_pool_userdata_get(&raw mut found, KEPT.as_ptr(), pool.as_raw()) };
+    NonNull::new(found.cast())
 }
 
 /// Keeps it until `take_kept`, for as long as this parent lives. At the end of a configuration, in the parent.
@@ -249,9 +263,10 @@ mod tests {
     fn what_is_kept_is_taken_once() {
         with_pool(|pool| {
             POOL.store(pool.as_raw(), Ordering::Release);
-            assert!(take_kept().is_none());
+            assert!(take_kept().is_none() && !has_kept());
             keep(Kept { bytes: b"first".to_vec(), descriptors: Vec::new() });
             keep(Kept { bytes: b"second".to_vec(), descriptors: Vec::new() });
+            assert!(has_kept());
             assert_eq!(take_kept().unwrap().bytes, b"second");
             assert!(take_kept().is_none());
             POOL.store(ptr::null_mut(), Ordering::Release);

@@ -10,6 +10,7 @@ pub(crate) mod httpd;
 pub(crate) mod log;
 pub(crate) mod process;
 pub(crate) mod server;
+pub(crate) mod service;
 pub(crate) mod setting;
 pub(crate) mod site;
 pub(crate) mod wait;

@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::apache::process;
 use crate::wire;
@@ -27,10 +27,7 @@ const MODULES: &str = env!("WSGI_LIBEXECDIR");
 /// A sentence for the administrator.
 pub(super) fn open() -> Result<Executables, String> {
     let own = process::own_file();
-    let build = own
-        .as_ref()
-        .and_then(|path| path.metadata().ok())
-        .map(|found| format!("{}:{}:{}.{}", found.dev(), found.ino(), found.mtime(), found.mtime_nsec()));
+    let build = build(own.as_deref());
     let mut homes: Vec<PathBuf> = Vec::new();
     let real = own.as_ref().and_then(|path| path.canonicalize().ok());
     for file in [own, real].into_iter().flatten() {
@@ -41,7 +38,25 @@ pub(super) fn open() -> Result<Executables, String> {
     Ok(Executables {
         supervisor: find(&homes, "mod_wsgi-supervisor")?,
         worker: find(&homes, "mod_wsgi-worker")?,
-        build: build.unwrap_or_default(),
+        build,
+    })
+}
+
+/// Those that were opened for the configuration before, if they are of this build.
+pub(super) fn again(supervisor: OwnedFd, worker: OwnedFd) -> Option<Executables> {
+    let [supervisor, worker] = [supervisor, worker].map(File::from);
+    let fit = |program| speaks(program, wire::LANGUAGE.as_bytes()).unwrap_or(false);
+    (fit(&supervisor) && fit(&worker)).then(|| Executables {
+        supervisor: supervisor.into(),
+        worker: worker.into(),
+        build: build(process::own_file().as_deref()),
+    })
+}
+
+fn build(own: Option<&Path>) -> String {
+    let found = own.and_then(|path| path.metadata().ok());
+    found.map_or_else(String::new, |found| {
+        format!("{}:{}:{}.{}", found.dev(), found.ino(), found.mtime(), found.mtime_nsec())
     })
 }
 

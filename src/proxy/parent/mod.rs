@@ -66,12 +66,14 @@ struct Ready {
 }
 
 /// Checks what `prepare` will need, so that `configtest` finds what is wrong, and not a graceful restart, which httpd would not
-/// survive (`check_config`): that groups and what names them fit together, that users and programs exist.
+/// survive (`check_config`): that groups and what names them fit together, that users and programs exist. At a restart there may be
+/// programs of before.
 pub(crate) fn check(main: &Server<'_>) -> Started {
     let servers = main.records::<ServerConfig>().map(|(host, record)| (host.hostname(), record));
-    let checked = check_groups(servers)
-        .and_then(|()| wanted(*main, Httpd::new(process::user_and_group())))
-        .and_then(|wanted| if wanted.is_empty() { Ok(()) } else { executables::open().map(drop) });
+    let checked =
+        check_groups(servers).and_then(|()| wanted(*main, Httpd::new(process::user_and_group()))).and_then(|wanted| {
+            if wanted.is_empty() || process::has_kept() { Ok(()) } else { executables::open().map(drop) }
+        });
     match checked {
         Ok(()) => Started::Ok,
         Err(text) => {
@@ -179,10 +181,10 @@ fn build(startup: &Startup<'_>, memory: Memory) -> Result<Option<Parent>, String
     if wanted.is_empty() && memory.is_empty() {
         return Ok(None);
     }
-    let executables = executables::open()?;
+    let executables = programs(memory.programs)?;
     let prefix = prefix(startup.pools.config, main)?;
     let now = SystemTime::now();
-    let Memory { generation, mut next_ordinal, supervisor, groups: mut known, retired, build } = memory;
+    let Memory { generation, mut next_ordinal, supervisor, groups: mut known, retired, build, programs: _ } = memory;
     let first = generation == 0;
     let mut groups = Vec::with_capacity(wanted.len());
     let mut children = Vec::with_capacity(wanted.len());
@@ -258,6 +260,20 @@ fn build(startup: &Startup<'_>, memory: Memory) -> Result<Option<Parent>, String
         started: Instant::now(),
         young_deaths: 0,
     }))
+}
+
+/// The programs beside the module. Where these are of another build, since somebody is in the midst of an upgrade, those that serve now.
+fn programs(before: Option<(OwnedFd, OwnedFd)>) -> Result<Executables, String> {
+    executables::open().or_else(|text| {
+        let again = before.and_then(|(supervisor, worker)| executables::again(supervisor, worker));
+        if again.is_some() {
+            log_main(
+                Level::Alert,
+                format_args!("WSGI0480: {text}; until then daemon processes run the programs of before"),
+            );
+        }
+        again.ok_or(text)
+    })
 }
 
 fn no_memory(error: io::Error) -> String {
@@ -375,6 +391,7 @@ impl Parent {
             groups: groups.collect(),
             retired: self.retired,
             build: self.executables.build,
+            programs: Some((self.executables.supervisor, self.executables.worker)),
         }
     }
 }

@@ -21,6 +21,8 @@ pub(super) struct Memory {
     pub(super) retired: Vec<Retired>,
     /// The build that the supervisor was started by.
     pub(super) build: String,
+    /// The programs of supervisor and workers.
+    pub(super) programs: Option<(OwnedFd, OwnedFd)>,
 }
 
 /// A group and its sockets.
@@ -32,7 +34,8 @@ pub(super) struct Remembered {
     pub(super) board: OwnedFd,
 }
 
-/// The same as text; descriptors follow apart, the supervisor's channel first, then the groups' sockets and board, group by group.
+/// The same as text; descriptors follow apart, the supervisor's channel first, then the groups' sockets and board, group by
+/// group, then both programs.
 #[derive(Serialize, Deserialize)]
 struct Written {
     generation: u32,
@@ -41,6 +44,7 @@ struct Written {
     groups: Vec<WrittenGroup>,
     retired: Vec<Retired>,
     build: String,
+    programs: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -94,13 +98,16 @@ impl Memory {
             descriptors.push(group.board);
             WrittenGroup { name: group.name, key: group.key, secret: group.sockets.secret, paths: group.sockets.paths }
         });
+        let groups = groups.collect();
+        let programs = self.programs.map(|(supervisor, worker)| descriptors.extend([supervisor, worker]));
         let written = Written {
             generation: self.generation,
             next_ordinal: self.next_ordinal,
             supervisor,
-            groups: groups.collect(),
+            groups,
             retired: self.retired,
             build: self.build,
+            programs: programs.is_some(),
         };
         Ok(Kept { bytes: serde_json::to_vec(&written)?, descriptors })
     }
@@ -122,13 +129,15 @@ impl Memory {
             let board = descriptors.next().filter(|_| whole).ok_or("a socket is missing")?;
             Ok(Remembered { name: group.name, key: group.key, sockets, board })
         });
+        let groups = groups.collect::<Result<_, &str>>()?;
         Ok(Memory {
             generation: written.generation,
             next_ordinal: written.next_ordinal,
             supervisor,
-            groups: groups.collect::<Result<_, &str>>()?,
+            groups,
             retired: written.retired,
             build: written.build,
+            programs: if written.programs { descriptors.next().zip(descriptors.next()) } else { None },
         })
     }
 }
@@ -159,6 +168,7 @@ mod tests {
             groups: vec![group("one", 2), group("two", 1)],
             retired: vec![Retired { path: "/run/old".into(), since: SystemTime::now() }],
             build: "b".to_owned(),
+            programs: Some((File::open("/bin/sh").unwrap().into(), File::open("/dev/null").unwrap().into())),
         };
         let found = Memory::unpack(memory.pack().unwrap()).unwrap();
         assert_eq!((found.generation, found.next_ordinal, found.build.as_str()), (3, 9, "b"));
@@ -167,6 +177,9 @@ mod tests {
         assert_eq!(groups, [(&b"one"[..], 2), (b"two", 1)]);
         assert_eq!(found.groups[0].sockets.secret, [7; 32]);
         assert_eq!(found.retired[0].path, PathBuf::from("/run/old"));
+        let (supervisor, worker) = found.programs.as_ref().unwrap();
+        let is_program = |program: &OwnedFd| File::from(program.try_clone().unwrap()).metadata().unwrap().is_file();
+        assert!(is_program(supervisor) && !is_program(worker));
         assert!(Memory::default().is_empty() && !found.is_empty());
     }
 

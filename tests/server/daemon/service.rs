@@ -8,8 +8,10 @@ use nix::sys::signal::Signal;
 use super::restarts::{supervisor, under_load};
 use super::{act, edit, group_of, held, pid, release, replaced, two_users};
 use crate::harness::folder::Folder;
-use crate::harness::process::{descendants_of, is_alive, send, wait_end};
-use crate::harness::{Server, Site, until, wsgi_test};
+use crate::harness::httpd::Httpd;
+use crate::harness::process::{command_line, descendants_of, is_alive, program, send, wait_end};
+use crate::harness::service::Apachectl;
+use crate::harness::{Mpm, Server, Site, until, wsgi_test};
 
 /// The workers of this moment.
 fn workers(server: &Server) -> Vec<u32> {
@@ -17,7 +19,7 @@ fn workers(server: &Server) -> Vec<u32> {
 }
 
 wsgi_test!(a_graceful_stop_answers_what_was_begun_and_leaves_nothing, groups_every_mpm, |site| {
-    let event = site.setting.mpm == crate::harness::Mpm::Event;
+    let event = site.setting.mpm == Mpm::Event;
     let server = act(site, "processes=2 threads=2").children(2).start();
     let (mut connection, _) = held(&server, "/hold", "one");
     let all = server.descendants();
@@ -91,7 +93,7 @@ fn upgrade(site: Site, renew: impl FnOnce(&Folder), speaks_otherwise: bool) {
         workers(&server).into_iter().map(|id| (id, FILES[2])).chain([(supervisor(&server).unwrap(), FILES[1])])
     {
         let new = fs::canonicalize(server.root.join("modules").join(name)).unwrap();
-        assert_eq!(crate::harness::process::program(id), Some(new), "the new program");
+        assert_eq!(program(id), Some(new), "the new program");
     }
 }
 
@@ -101,6 +103,76 @@ wsgi_test!(an_upgrade_loses_no_request, groups, |site| {
 
 wsgi_test!(an_upgrade_to_a_build_that_speaks_otherwise_loses_no_request, groups, |site| {
     upgrade(site, |root| root.renew_as_another_build(FILES), true);
+});
+
+wsgi_test!(programs_of_another_build_than_the_module_do_not_end_a_server, groups, |site| {
+    let server = act(site.own_module(), "processes=2 threads=4").threads(16).children(2).start();
+    let before = pid(&server);
+    let old = supervisor(&server).unwrap();
+    server.root.renew_as_another_build(FILES.into_iter().skip(1));
+    // What `apachectl graceful` asks first, and then leaves the server alone.
+    let mut test = std::process::Command::new(&Httpd::find().unwrap().program);
+    let test = test.arg("-d").arg(server.root.path()).args(["-f", "conf/httpd.conf", "-t"]).output().unwrap();
+    let said = String::from_utf8_lossy(&test.stderr);
+    assert!(!test.status.success() && said.contains("mod_wsgi-supervisor") && said.contains("another build"), "{said}");
+    // A signal asks nobody.
+    under_load(&server, || {
+        for _ in 0..2 {
+            let before = pid(&server);
+            server.graceful();
+            replaced(&server, before);
+        }
+    });
+    let line = server.wait_log("WSGI0480").message;
+    assert!(line.contains("modules/mod_wsgi-supervisor") && line.contains("another build"), "{line}");
+    assert!(is_alive(old), "it serves on");
+    wait_end(before);
+    // The rest of the upgrade.
+    under_load(&server, || {
+        let before = pid(&server);
+        server.root.renew_as_another_build([FILES[0]]);
+        server.graceful();
+        replaced(&server, before);
+    });
+    wait_end(old);
+    until("another supervisor", || supervisor(&server));
+});
+
+wsgi_test!(the_commands_of_debians_unit_lose_nothing_and_leave_nothing, groups_every_mpm, |site| {
+    let Some(apachectl) = Apachectl::find() else { return };
+    let event = site.setting.mpm == Mpm::Event;
+    let server = act(site, "processes=2 threads=4").threads(16).children(4).start_by(&apachectl);
+    let command = |command: &str| {
+        let (done, said) = apachectl.run(&server.root, command);
+        assert!(done, "{command}: {said}");
+    };
+    let (mut reloaded, first) = held(&server, "/hold", "reload");
+    if event {
+        under_load(&server, || {
+            command("graceful");
+            replaced(&server, first);
+        });
+    } else {
+        command("graceful");
+        replaced(&server, first);
+    }
+    release(&server, "reload");
+    assert_eq!(reloaded.response("GET").ok(), first.to_string());
+    wait_end(first);
+    let (mut stopped, last) = held(&server, "/hold", "stop");
+    let all = server.descendants();
+    assert!(all.contains(&last) && all.contains(&supervisor(&server).unwrap()));
+    let httpd = program(server.parent());
+    let daemons: Vec<u32> = all.into_iter().filter(|id| program(*id) != httpd).collect();
+    command("graceful-stop");
+    until("httpd to stop listening", || server_refuses(&server).then_some(()));
+    release(&server, "stop");
+    assert_eq!(stopped.response("GET").ok(), last.to_string());
+    wait_end(server.parent());
+    // systemd kills what is left by then.
+    let left: Vec<String> = daemons.into_iter().filter(|id| is_alive(*id)).map(command_line).collect();
+    assert!(left.is_empty(), "{left:?}");
+    server.ended(event);
 });
 
 wsgi_test!(a_graceful_restart_renames_a_group_and_changes_its_user, groups, |site| {
@@ -163,11 +235,11 @@ wsgi_test!(a_supervisor_that_is_told_to_end_under_load_loses_nothing, groups, |s
 wsgi_test!(a_child_that_is_killed_leaves_no_place_taken, groups, |site| {
     // More requests than the process has places would wait for ever.
     let server = act(site, "threads=1").start();
-    let httpd = crate::harness::process::program(server.parent());
+    let httpd = program(server.parent());
     server.allow_log("exit signal Killed");
     for round in 0..5 {
         let (connection, _) = held(&server, "/hold", &format!("r{round}"));
-        let own = |id: &u32| crate::harness::process::program(*id) == httpd;
+        let own = |id: &u32| program(*id) == httpd;
         for child in server.children().into_iter().filter(own) {
             send(child, Signal::SIGKILL);
             wait_end(child);

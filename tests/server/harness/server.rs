@@ -14,11 +14,33 @@ use super::process::{children_of, command_line, descendants_of, is_alive, send, 
 use super::wait::{DEADLINE, until, within};
 
 /// What each MPM says when it begins to serve, at start and after every restart.
-const SERVING: &str = "resuming normal operations";
+pub(super) const SERVING: &str = "resuming normal operations";
+
+/// httpd's parent process: a child of the test's, or of nobody's, by its id.
+pub(crate) enum Parent {
+    Own(Child),
+    Other(u32),
+}
+
+impl Parent {
+    fn id(&self) -> u32 {
+        match self {
+            Parent::Own(child) => child.id(),
+            Parent::Other(id) => *id,
+        }
+    }
+
+    fn has_ended(&mut self) -> bool {
+        match self {
+            Parent::Own(child) => child.try_wait().unwrap().is_some(),
+            Parent::Other(id) => !is_alive(*id),
+        }
+    }
+}
 
 /// An httpd that serves, until dropped; then the log gate judges.
 pub(crate) struct Server {
-    child: Child,
+    httpd: Parent,
     pub(crate) root: Folder,
     pub(crate) port: u16,
     announced: Mutex<Vec<String>>,
@@ -45,10 +67,10 @@ impl Server {
         }
     }
 
-    pub(crate) fn new(child: Child, root: Folder, port: u16, announced: Vec<String>) -> Server {
+    pub(crate) fn new(httpd: Parent, root: Folder, port: u16, announced: Vec<String>) -> Server {
         let logs = vec!["logs/stderr".to_owned(), "logs/error.log".to_owned()];
         Server {
-            child,
+            httpd,
             root,
             port,
             announced: Mutex::new(announced),
@@ -112,7 +134,7 @@ impl Server {
 
     /// httpd's parent process.
     pub(crate) fn parent(&self) -> u32 {
-        self.child.id()
+        self.httpd.id()
     }
 
     /// The direct children of httpd's parent at this moment: its own, and those that look after daemon processes.
@@ -152,8 +174,7 @@ impl Server {
     /// Waits until an httpd that was told to end, with requests in flight, has ended. `may_crash`: under the event MPM,
     /// for the reason of `settle`.
     pub(crate) fn ended(mut self, may_crash: bool) {
-        let ended = within(DEADLINE, || self.child.try_wait().unwrap());
-        assert!(ended.is_some(), "httpd does not end");
+        until("the end of httpd", || self.httpd.has_ended().then_some(()));
         if may_crash && self.log_text().contains("exit signal Segmentation fault") {
             self.expect_log("exit signal Segmentation fault");
         }
@@ -185,15 +206,15 @@ impl Server {
     /// Ends httpd if it still runs: TERM, then KILL for it and its children, by pid. What is wrong afterwards.
     fn end(&mut self) -> Vec<String> {
         let mut wrong = Vec::new();
-        if matches!(self.child.try_wait(), Ok(None)) {
+        if !self.httpd.has_ended() {
             self.settle();
             let all = self.descendants();
             self.signal(Signal::SIGTERM);
-            if within(Duration::from_secs(30), || self.child.try_wait().unwrap()).is_none() {
+            if within(Duration::from_secs(30), || self.httpd.has_ended().then_some(())).is_none() {
                 wrong.push("httpd did not end within 30 s after SIGTERM and was killed".to_owned());
                 // It may have ended by itself meanwhile.
                 send(self.parent(), Signal::SIGKILL);
-                drop(self.child.wait());
+                until("its end", || self.httpd.has_ended().then_some(()));
             }
             wrong.extend(left(&all));
         }

@@ -9,7 +9,9 @@ use std::process::{Command, Output, Stdio};
 use super::folder::{self, Folder};
 use super::httpd::{Httpd, tree};
 use super::log;
-use super::{Mpm, Server, Setting};
+use super::server::Parent;
+use super::service::Apachectl;
+use super::{Mpm, Server, Setting, until};
 
 /// Modules that nearly every site loads; a test asks for others with [`Site::load`].
 const MODULES: [&str; 10] =
@@ -201,10 +203,39 @@ impl Site {
             // With -X it does not say that it serves.
             let serves = || self.single && TcpStream::connect(("127.0.0.1", port)).is_ok();
             match Server::wait_for(child, &self.root, serves) {
-                Ok(child) => return Ok(Server::new(child, self.root, port, self.announced)),
+                Ok(child) => return Ok(Server::new(Parent::Own(child), self.root, port, self.announced)),
                 Err(text) if text.contains("Address already in use") => port = free_port(),
                 Err(text) => return Err(text),
             }
+        }
+    }
+
+    /// Starts httpd as Debian's unit for systemd does, by `apachectl`, which leaves it to itself.
+    pub(crate) fn start_by(self, apachectl: &Apachectl) -> Server {
+        let user = self.httpd.user.as_ref().map_or_else(|| "$(id -un)".to_owned(), |(user, _)| user.clone());
+        let root = self.root.path().display();
+        let lines = [
+            format!("APACHE_RUN_USER={user}"),
+            format!("APACHE_RUN_DIR={root}/run"),
+            format!("APACHE_LOCK_DIR={root}/lock"),
+            "APACHE_ARGUMENTS='-f conf/httpd.conf'".to_owned(),
+            "LANG=C".to_owned(),
+        ];
+        self.root.write("conf/envvars", lines.map(|line| format!("export {line}\n")).concat());
+        loop {
+            let port = free_port();
+            self.write_configuration(port);
+            let (done, said) = apachectl.run(&self.root, "start");
+            if !done {
+                let text = said + &self.root.read("logs/error.log");
+                assert!(text.contains("Address already in use"), "{text}");
+                continue;
+            }
+            let id = until("httpd to serve", || {
+                let serves = self.root.read("logs/error.log").contains(super::server::SERVING);
+                self.root.read("run/httpd.pid").trim().parse().ok().filter(|_| serves)
+            });
+            return Server::new(Parent::Other(id), self.root, port, self.announced);
         }
     }
 
