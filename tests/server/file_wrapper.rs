@@ -170,8 +170,7 @@ wsgi_test!(a_file_that_is_cut_while_it_is_sent_is_an_answer_cut_off, every_mpm, 
     let server = site.start();
     assert_eq!(server.get("/file").ok(), DATA);
     let before = server.descendants();
-    for number in 0..cases.len() {
-        let (httpd, wsgi) = cases[number];
+    for (number, (httpd, wsgi)) in cases.iter().enumerate() {
         for keep in [0, 4097] {
             let name = format!("large-{number}-{keep}");
             let file = File::create(server.root.join(&format!("var/{name}"))).unwrap();
