@@ -66,10 +66,9 @@ wsgi_test!(every_way_to_end_is_told_so, groups, |site| {
     assert_eq!((pid(&server), pid(&server)), (third, third));
     assert_eq!(server.get("/exit/%0A(9.9%20s),%20GET%20/x?3").status, 502);
     let line = end_of(&server, third);
-    assert!(
-        line.contains(") ended with status 3 while it served: GET /exit/%0A%289.9%20s%29%2C%20GET%20/x ("),
-        "{line}"
-    );
+    // Beside the one before, perhaps: it is answered a moment before its thread is through with it.
+    let path = "GET /exit/%0A%289.9%20s%29%2C%20GET%20/x (";
+    assert!(line.contains(") ended with status 3 while it served: GET /") && line.contains(path), "{line}");
     server.wait_log("WSGI0146");
 });
 
