@@ -17,6 +17,7 @@ mod group;
 mod place;
 mod process;
 mod proxies;
+mod python_home;
 mod reference;
 mod refusal;
 mod script;
@@ -32,6 +33,7 @@ pub use directive::{Arguments, Context, Directive, Kind, Merge, OptionRow, Range
 pub use place::{Level, Pattern, Place, Surroundings};
 pub use process::{HashSeed, ImportOrigin, ImportScript, ProcessConfig};
 pub use proxies::{Network, PROXY_HEADERS};
+pub use python_home::{OLDEST_PYTHON, PythonVersion, environment_setting, environment_version};
 pub use reference::reference;
 pub use refusal::Refusal;
 pub use script::{HandlerScript, Script};

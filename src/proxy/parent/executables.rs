@@ -1,19 +1,25 @@
 //! The programs of daemon mode: beside the module's own file, or where httpd has its modules.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use super::pythons::Other;
 use crate::apache::process;
 use crate::wire;
 
-/// Both, opened, so that a later upgrade can't mix versions.
+/// All that a configuration needs, opened, so that a later upgrade can't mix versions.
 #[derive(Debug)]
 pub(super) struct Executables {
     pub(super) supervisor: OwnedFd,
-    pub(super) worker: OwnedFd,
+    /// Those that were asked for, by name.
+    workers: BTreeMap<String, Arc<OwnedFd>>,
+    /// Where to look for more.
+    homes: Vec<PathBuf>,
     /// The module's own file as it is now: a supervisor that was started beside another is another build.
     pub(super) build: String,
 }
@@ -21,7 +27,7 @@ pub(super) struct Executables {
 /// Where httpd has its modules, as the build found it.
 const MODULES: &str = env!("WSGI_LIBEXECDIR");
 
-/// Finds and opens them.
+/// Finds the folders, and opens the supervisor.
 ///
 /// # Errors
 /// A sentence for the administrator.
@@ -39,12 +45,38 @@ pub(super) fn open() -> Result<Executables, String> {
     homes.push(MODULES.into());
     homes.dedup();
     Ok(Executables {
-        supervisor: find(&homes, "mod_wsgi-supervisor")?,
-        worker: find(&homes, "mod_wsgi-worker")?,
+        supervisor: find(&homes, "mod_wsgi-supervisor").map_err(|lacking| incomplete(&lacking))?,
+        workers: BTreeMap::new(),
+        homes,
         build: build.unwrap_or_default(),
     })
 }
 
+impl Executables {
+    /// The worker for a group whose Python is this other one, or the module's.
+    ///
+    /// # Errors
+    /// A sentence for the administrator.
+    pub(super) fn worker(&mut self, python: Option<&Other>) -> Result<Arc<OwnedFd>, String> {
+        let name = python.map_or_else(|| "mod_wsgi-worker".to_owned(), Other::program);
+        if let Some(open) = self.workers.get(&name) {
+            return Ok(Arc::clone(open));
+        }
+        let found = find(&self.homes, &name)
+            .map_err(|lacking| python.map_or_else(|| incomplete(&lacking), |python| python.refuse(&lacking)))?;
+        let open = Arc::new(found);
+        self.workers.insert(name, Arc::clone(&open));
+        Ok(open)
+    }
+}
+
+/// What `make install` puts in place is not there as it should be.
+fn incomplete(lacking: &str) -> String {
+    format!("{lacking}; install mod_wsgi.so and its programs together")
+}
+
+/// # Errors
+/// What is wrong with the program.
 fn find(homes: &[PathBuf], name: &str) -> Result<OwnedFd, String> {
     for home in homes {
         let path = home.join(name);
@@ -54,7 +86,7 @@ fn find(homes: &[PathBuf], name: &str) -> Result<OwnedFd, String> {
             return match speaks(&file, wire::LANGUAGE.as_bytes()) {
                 Ok(true) => Ok(file.into()),
                 Ok(false) => Err(format!(
-                    "the program {}, which WSGIDaemonProcess needs, is of another build than mod_wsgi.so: install all of them anew",
+                    "the program {}, which WSGIDaemonProcess needs, is of another build than mod_wsgi.so",
                     path.display()
                 )),
                 Err(cause) => Err(format!(
@@ -65,10 +97,7 @@ fn find(homes: &[PathBuf], name: &str) -> Result<OwnedFd, String> {
         }
     }
     let places: Vec<String> = homes.iter().map(|home| home.display().to_string()).collect();
-    Err(format!(
-        "the program {name}, which WSGIDaemonProcess needs, is not in {}: install it beside mod_wsgi.so",
-        places.join(", nor in ")
-    ))
+    Err(format!("the program {name}, which WSGIDaemonProcess needs, is not in {}", places.join(", nor in ")))
 }
 
 fn is_program(file: &File) -> bool {

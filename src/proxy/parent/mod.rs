@@ -7,6 +7,7 @@
 mod executables;
 mod identity;
 mod log;
+mod pythons;
 mod settings;
 mod sockets;
 mod state;
@@ -63,6 +64,8 @@ struct Ready {
     sockets: Sockets,
     board: OwnedFd,
     log: OwnedFd,
+    /// The program of its processes.
+    worker: Arc<OwnedFd>,
 }
 
 /// Checks what `prepare` will need, so that `configtest` finds what is wrong, and not a graceful restart, which httpd would not
@@ -71,7 +74,7 @@ pub(crate) fn check(main: &Server<'_>) -> Started {
     let servers = main.records::<ServerConfig>().map(|(host, record)| (host.hostname(), record));
     let checked = check_groups(servers)
         .and_then(|()| wanted(*main, Httpd::new(process::user_and_group())))
-        .and_then(|wanted| if wanted.is_empty() { Ok(()) } else { executables::open().map(drop) });
+        .and_then(|wanted| find_programs(&wanted));
     match checked {
         Ok(()) => Started::Ok,
         Err(text) => {
@@ -79,6 +82,14 @@ pub(crate) fn check(main: &Server<'_>) -> Started {
             Started::Refused
         }
     }
+}
+
+fn find_programs(wanted: &[Wanted<'_>]) -> Result<(), String> {
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let mut executables = executables::open()?;
+    wanted.iter().try_for_each(|one| executables.worker(one.python.as_ref()).map(drop))
 }
 
 /// Makes everything that a configuration needs (post_config).
@@ -179,7 +190,7 @@ fn build(startup: &Startup<'_>, memory: Memory) -> Result<Option<Parent>, String
     if wanted.is_empty() && memory.is_empty() {
         return Ok(None);
     }
-    let executables = executables::open()?;
+    let mut executables = executables::open()?;
     let prefix = prefix(startup.pools.config, main)?;
     let now = SystemTime::now();
     let Memory { generation, mut next_ordinal, supervisor, groups: mut known, retired, build } = memory;
@@ -187,7 +198,10 @@ fn build(startup: &Startup<'_>, memory: Memory) -> Result<Option<Parent>, String
     let mut groups = Vec::with_capacity(wanted.len());
     let mut children = Vec::with_capacity(wanted.len());
     let mut columns = 0;
-    for (number, Wanted { settings, server, home, socket_owner, script_owner }) in wanted.into_iter().enumerate() {
+    for (number, Wanted { settings, server, python, home, socket_owner, script_owner }) in
+        wanted.into_iter().enumerate()
+    {
+        let worker = executables.worker(python.as_ref())?;
         let same = known.iter().position(|one| one.name == settings.name && one.key == settings.key);
         let (sockets, board) = match same {
             Some(place) => {
@@ -224,7 +238,7 @@ fn build(startup: &Startup<'_>, memory: Memory) -> Result<Option<Parent>, String
         });
         columns = end;
         if !sockets.paths.is_empty() {
-            groups.push(ready(settings, sockets, board, server, main, startup.pools.config)?);
+            groups.push(ready(settings, sockets, board, worker, server, main, startup.pools.config)?);
         }
     }
     let mut retired = sockets::still_retiring(retired, now);
@@ -276,6 +290,7 @@ fn ready(
     mut settings: GroupSettings,
     sockets: Sockets,
     board: OwnedFd,
+    worker: Arc<OwnedFd>,
     server: Server<'_>,
     main: Server<'_>,
     config: Pool<'_>,
@@ -290,7 +305,7 @@ fn ready(
         None => io::stderr().as_fd().try_clone_to_owned(),
     };
     let log = log.map_err(|error| format!("an error log can't be handed to daemon processes: {error}"))?;
-    Ok(Ready { settings, sockets, board, log })
+    Ok(Ready { settings, sockets, board, log, worker })
 }
 
 /// How the paths of sockets begin: `WSGISocketPrefix` and the number of this process.
@@ -357,8 +372,9 @@ impl Parent {
             listening: group.sockets.listening.iter().map(|socket| socket.as_fd()).collect(),
             board: group.board.as_fd(),
             log: group.log.as_fd(),
+            worker: group.worker.as_fd(),
         });
-        supervisor.configure(self.generation, self.states.as_fd(), groups.collect(), self.executables.worker.as_fd())
+        supervisor.configure(self.generation, self.states.as_fd(), groups.collect())
     }
 
     fn into_memory(self) -> Memory {
