@@ -42,7 +42,7 @@ test: build env
 	REQUIRE_HTTPD=1 MOD_WSGI_SO=$(abspath $(MODULE)) MOD_WSGI_WORKER=$(abspath $(dir $(MODULE))mod_wsgi-worker) \
 	    OTHER_PYTHON="$(OTHER_PYTHON)" RUST_TEST_THREADS=$(THREADS) $(CARGO) test --no-default-features
 	$(if $(OTHER_PYTHON),MOD_WSGI_WORKER=$(abspath $(dir $(MODULE))mod_wsgi-worker$(call version_of,$(OTHER_PYTHON))) \
-	    $(CARGO) test --no-default-features --test worker)
+	    WORKER_PYTHON="$(OTHER_PYTHON)" $(CARGO) test --no-default-features --test worker)
 	$(CARGO) test --lib
 	.ci/packages valgrind
 	$(PYTHON) tests/bench/instructions.py --module $(MODULE) --check
