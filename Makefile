@@ -7,16 +7,30 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 MODULE := $(TARGET)/release/libmod_wsgi.so
 # Daemon mode: looked for beside the module.
 PROGRAMS := mod_wsgi-supervisor mod_wsgi-worker
+# Those of `make worker`, as the shell finds them.
+OTHER_WORKERS := mod_wsgi-worker[0-9]*.[0-9]*
+# For the tests of several Pythons; `make test OTHER_PYTHON=` goes without.
+OTHER_PYTHON ?= $(shell .ci/other-python "$(PYTHON)")
+version_of = $(shell "$(1)" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 ENVIRONMENT := .env/tests
 # Server tests mostly wait for an httpd: two per processor.
 THREADS ?= $(shell expr 2 \* $$(nproc))
 # Of `make soak`.
 RESTARTS ?= 1100
 
-.PHONY: build run test lint advisories install uninstall soak scenarios bench bench-scaling instructions env packages clean
+.PHONY: build worker run test lint advisories install uninstall soak scenarios bench bench-scaling instructions env packages clean
 
 build: packages
 	$(CARGO) build --release
+
+# The program for daemon process groups of another Python, beside the others: make worker PYTHON=/usr/bin/python3.13
+worker: VERSION = $(call version_of,$(PYTHON))
+worker:
+	@test "$(origin PYTHON)" = "command line" || { echo "For which Python? make worker PYTHON=/usr/bin/python3.13" >&2; exit 1; }
+	@test -n "$(VERSION)" || { echo "$(PYTHON) does not run" >&2; exit 1; }
+	@CARGO="$(CARGO)" APXS="$(APXS)" .ci/packages
+	PYO3_PYTHON="$(PYTHON)" CARGO_TARGET_DIR="$(abspath $(TARGET))/python$(VERSION)" $(CARGO) build --release --bin mod_wsgi-worker
+	install -D -m 755 $(TARGET)/python$(VERSION)/release/mod_wsgi-worker $(TARGET)/release/mod_wsgi-worker$(VERSION)
 
 # Installs what is missing, builds, and serves a page on http://127.0.0.1:8000/; with APP=/path/app.wsgi your own
 # application, with PORT=number elsewhere.
@@ -24,8 +38,11 @@ run: build
 	APXS="$(APXS)" .ci/serve $(MODULE) $(APP)
 
 test: build env
+	$(if $(OTHER_PYTHON),$(MAKE) worker PYTHON="$(OTHER_PYTHON)",@echo "SKIPPED: several Pythons: OTHER_PYTHON names none" >&2)
 	REQUIRE_HTTPD=1 MOD_WSGI_SO=$(abspath $(MODULE)) MOD_WSGI_WORKER=$(abspath $(dir $(MODULE))mod_wsgi-worker) \
-	    RUST_TEST_THREADS=$(THREADS) $(CARGO) test --no-default-features
+	    OTHER_PYTHON="$(OTHER_PYTHON)" RUST_TEST_THREADS=$(THREADS) $(CARGO) test --no-default-features
+	$(if $(OTHER_PYTHON),MOD_WSGI_WORKER=$(abspath $(dir $(MODULE))mod_wsgi-worker$(call version_of,$(OTHER_PYTHON))) \
+	    WORKER_PYTHON="$(OTHER_PYTHON)" $(CARGO) test --no-default-features --test worker)
 	$(CARGO) test --lib
 	.ci/packages valgrind
 	$(PYTHON) tests/bench/instructions.py --module $(MODULE) --check
@@ -41,11 +58,11 @@ lint: packages
 advisories:
 	$(CARGO) deny --all-features check advisories
 
-# As root, or with DESTDIR for a package. On Debian `a2enmod wsgi` follows.
+# As root, or with DESTDIR for a package; workers for other Pythons as many as were built. On Debian `a2enmod wsgi` follows.
 install:
 	@test -f $(MODULE) || { echo "Nothing to install: run make first." >&2; exit 1; }
 	install -D -m 644 $(MODULE) "$(DESTDIR)$$($(APXS) -q LIBEXECDIR)/mod_wsgi.so"
-	for name in $(PROGRAMS); do \
+	for name in $(PROGRAMS) $$(cd "$(TARGET)/release" && ls -d $(OTHER_WORKERS) 2>/dev/null); do \
 	    install -m 755 "$(TARGET)/release/$$name" "$(DESTDIR)$$($(APXS) -q LIBEXECDIR)/$$name" || exit 1; \
 	done
 	@if command -v a2enmod >/dev/null; then \
@@ -62,6 +79,7 @@ install:
 # What install made; wsgi.conf stays, it may have been edited.
 uninstall:
 	for name in mod_wsgi.so $(PROGRAMS); do rm -f "$(DESTDIR)$$($(APXS) -q LIBEXECDIR)/$$name"; done
+	rm -f "$(DESTDIR)$$($(APXS) -q LIBEXECDIR)"/$(OTHER_WORKERS)
 	rm -f "$(DESTDIR)$$($(APXS) -q SYSCONFDIR)/mods-available/wsgi.load"
 
 # Graceful restarts, killed processes, changed scripts, slow and vanishing clients, all at once and for long. By default

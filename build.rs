@@ -87,6 +87,13 @@ mod module {
         println!("cargo:rerun-if-env-changed=PYO3_PYTHON");
         let python = pyo3_build_config::get();
         pyo3_build_config::use_pyo3_cfgs();
+        let version = python.version();
+        // `config::OLDEST_PYTHON`.
+        if (version.major, version.minor) < (3, 11) {
+            return Err(format!(
+                "Python {version} is too old, 3.11 is the first that can be used: set PYO3_PYTHON to a later one (Debian: /usr/bin/python3 with python3-dev)."
+            ));
+        }
         if python.shared() {
             println!("cargo:rustc-env=WSGI_PYTHON_VERSION={}", python.version());
             println!("cargo:rustc-env=WSGI_PYTHON_EXECUTABLE={}", python.executable().unwrap_or_default());

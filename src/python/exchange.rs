@@ -564,6 +564,10 @@ method!(start_response, "start_response()", 2..=3, |py, this, exchange, argument
 });
 
 /// The exception of an `exc_info`, raised again.
+#[cfg_attr(
+    Py_3_12,
+    expect(deprecated, reason = "what replaces it takes an instance, and an exc_info may have a class alone")
+)]
 fn reraise<'py>(py: Py<'py>, parts: Vec<Object<'py>>) -> Failure<'py> {
     let mut pointers =
         parts.into_iter().map(|part| if part.is_none() { std::ptr::null_mut() } else { part.into_ptr() });

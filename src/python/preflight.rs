@@ -10,6 +10,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::config::{OLDEST_PYTHON, PythonVersion, environment_version};
+
 /// The version that the module is linked with: an environment of another one can't be used. Patch levels may differ.
 const VERSION: &str = env!("WSGI_PYTHON_VERSION");
 /// The Python that the module was built with: names the installation whose library is linked.
@@ -42,9 +44,10 @@ pub(crate) enum Unfit {
     Locked { home: String, element: String, uid: u32, mode: u32, owner: u32 },
     #[error(
         "WSGI0303: {home} is a virtual environment of Python {found}, but this module is linked with \
-         Python {VERSION}; make the environment anew with {EXECUTABLE} -m venv, or build the module for Python {found}"
+         Python {VERSION}; make the environment anew with {EXECUTABLE} -m venv{}",
+        or_build(*found)
     )]
-    Version { home: String, found: String },
+    Version { home: String, found: PythonVersion },
     #[error(
         "WSGI0304: {home} holds no Python {VERSION}: there is neither a pyvenv.cfg (virtual environment) nor \
          {landmark}{instead}; name a virtual environment made with {EXECUTABLE} -m venv, or an installation prefix such as /usr"
@@ -129,18 +132,22 @@ fn read(named: &str, file: &Path) -> Result<Option<String>, Unfit> {
     }
 }
 
-/// PEP 405 writes `version`, virtualenv also `version_info`.
 fn check_environment(named: &str, settings: &str) -> Result<(), Unfit> {
-    let setting = |name: &str| {
-        settings.lines().find_map(|line| {
-            let (key, value) = line.split_once('=')?;
-            (key.trim() == name).then(|| value.trim().to_owned())
-        })
-    };
-    let Some(version) = setting("version_info").or_else(|| setting("version")) else { return Ok(()) };
-    let mut parts = version.split('.');
-    let found = [parts.next().unwrap_or_default(), parts.next().unwrap_or_default()].join(".");
-    if found == VERSION { Ok(()) } else { Err(Unfit::Version { home: named.to_owned(), found }) }
+    match environment_version(settings) {
+        Some(found) if found.to_string() != VERSION => Err(Unfit::Version { home: named.to_owned(), found }),
+        _ => Ok(()),
+    }
+}
+
+/// What else can be done about an environment of this version.
+fn or_build(found: PythonVersion) -> String {
+    if found < OLDEST_PYTHON {
+        return format!(" (Python {found} is too old: {OLDEST_PYTHON} is the first that can be used)");
+    }
+    format!(
+        ", or build the module for Python {found}, or run the application in a daemon process group with this python-home, for which \
+         `make worker PYTHON=python{found}` builds the program"
+    )
 }
 
 fn check_prefix(named: &str, prefix: &Path) -> Result<(), Unfit> {

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::access::{base64, digest_of as digest};
+use crate::daemon::pythons;
 use crate::frameworks::environment;
 use crate::harness::folder::copy;
 use crate::harness::httpd::tree;
@@ -49,6 +50,19 @@ wsgi_test!(flask_venv_conf, embedded, |site| {
     let server = example(site, "flask-venv.conf").start();
     assert_eq!(ask(&server, "/").ok(), "Welcome to the shop");
     assert_eq!(named(&server, "(wsgi:shop)"), 2);
+});
+
+wsgi_test!(several_pythons_conf, embedded, |site| {
+    let Some(other) = pythons::other(&site) else { return };
+    std::fs::create_dir(site.root.join("site")).unwrap();
+    std::os::unix::fs::symlink(environment(&site), site.root.join("site/shop-env")).unwrap();
+    other.environment(&site.root.join("site/blog-env"));
+    let script = "import sys\ndef application(environ, start_response):\n    start_response('200 OK', [])\n    return [('%d.%d' % sys.version_info[:2]).encode()]\n";
+    let site = site.file("site/shop/app.wsgi", script).file("site/blog/app.wsgi", script);
+    let server = example(site, "several-pythons.conf").start();
+    assert_eq!(ask(&server, "/blog").ok(), other.version);
+    let own = ask(&server, "/shop").ok();
+    assert!(own.starts_with("3.") && own != other.version, "{own}");
 });
 
 wsgi_test!(django_conf, embedded, |site| {
@@ -177,9 +191,17 @@ fn files(folder: &Path, from: &Path) -> Vec<String> {
 }
 
 wsgi_test!(make_install_puts_all_in_place_and_uninstall_takes_it_away, groups, |site| {
-    let target = site.httpd.wsgi.parent().and_then(Path::parent).unwrap().to_path_buf();
-    if site.httpd.wsgi != target.join("release/libmod_wsgi.so") {
-        return eprintln!("SKIPPED: the module was not built here, so make can't install it");
+    // As make leaves it, with a worker for another Python.
+    let (target, built) = (site.root.join("target"), site.httpd.wsgi.parent().unwrap());
+    let release = target.join("release");
+    std::fs::create_dir_all(&release).unwrap();
+    std::fs::copy(&site.httpd.wsgi, release.join("libmod_wsgi.so")).unwrap();
+    for (from, to) in [
+        ("mod_wsgi-supervisor", "mod_wsgi-supervisor"),
+        ("mod_wsgi-worker", "mod_wsgi-worker"),
+        ("mod_wsgi-worker", "mod_wsgi-worker3.99"),
+    ] {
+        std::fs::copy(built.join(from), release.join(to)).unwrap();
     }
     let package = site.root.join("package");
     let make = |goal: &str| {
@@ -196,7 +218,8 @@ wsgi_test!(make_install_puts_all_in_place_and_uninstall_takes_it_away, groups, |
         assert_eq!(found.len(), 1, "{name} in {all:?}");
         found[0].clone()
     };
-    let (module, programs) = (one("/mod_wsgi.so"), ["/mod_wsgi-supervisor", "/mod_wsgi-worker"].map(one));
+    let (module, programs) =
+        (one("/mod_wsgi.so"), ["/mod_wsgi-supervisor", "/mod_wsgi-worker", "/mod_wsgi-worker3.99"].map(one));
     // Debian's `a2enmod` takes two more.
     let settings: Vec<&String> = all.iter().filter(|path| *path != &module && !programs.contains(path)).collect();
     if !settings.is_empty() {

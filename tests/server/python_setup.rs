@@ -146,14 +146,22 @@ wsgi_test!(a_home_without_the_standard_library_is_named, embedded, |site| {
     broken(site.file(&format!("hollow/lib/{version}/readme"), ""), "${ROOT}/hollow", "hollow");
 });
 
-wsgi_test!(an_environment_of_another_version_is_named, embedded, |site| {
+/// An environment that says that it is of another version.
+fn of_version(site: Site, version: &str, text: &str) {
     venv(&site, "venv");
-    let text = std::fs::read_to_string(site.root.join("venv/pyvenv.cfg")).unwrap();
-    let other: String = text
-        .lines()
-        .map(|line| if line.starts_with("version") { "version = 3.6.1\n".to_owned() } else { format!("{line}\n") })
-        .collect();
-    broken(site.file("venv/pyvenv.cfg", other), "${ROOT}/venv", "3.6");
+    let settings = std::fs::read_to_string(site.root.join("venv/pyvenv.cfg")).unwrap();
+    let line =
+        |line: &str| if line.starts_with("version") { format!("version = {version}\n") } else { format!("{line}\n") };
+    let other: String = settings.lines().map(line).collect();
+    broken(site.file("venv/pyvenv.cfg", other), "${ROOT}/venv", text);
+}
+
+wsgi_test!(an_environment_of_another_version_is_named_with_what_to_build, embedded, |site| {
+    of_version(site, "3.99.1", "make worker PYTHON=python3.99");
+});
+
+wsgi_test!(an_environment_of_too_old_a_version_is_named, embedded, |site| {
+    of_version(site, "3.6.1", "Python 3.6 is too old");
 });
 
 wsgi_test!(a_home_that_cannot_be_read_is_named, embedded, |site| {

@@ -127,7 +127,8 @@ const ROWS: [Row; 46] = [
         "directory",
         "WSGIPythonHome",
         Text(|set| &mut set.python_home),
-        "Where Python is: the prefix of an installation, or the root of a virtual environment.",
+        "Where Python is: the prefix of an installation, or the root of a virtual environment. One of another version than \
+         the module's needs a program of its own (`make worker`), or httpd does not start.",
     ),
     row(
         "python-path",

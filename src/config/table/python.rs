@@ -30,7 +30,7 @@ pub(super) const PYTHON_HOME: Directive = Directive {
     help: c"Directory of the Python installation or virtual environment",
     doc: "Where Python is: the prefix of an installation, or the root of a virtual environment (a directory with \
           `pyvenv.cfg`). It is the value of `sys.prefix` in that Python, and it must be of the same version (3.11, say) \
-          as the Python that the module was built for. The user that httpd's children, or a group's daemon processes, run as \
+          as the Python that the module was built for; in daemon processes it may be another, with a program of its own (`make worker`). The user that httpd's children, or a group's daemon processes, run as \
           must be able to read it. A daemon process group may have another with `python-home`.",
     apply: |place, words| {
         place.process(words)?.python_home = Some(path(words.value()));

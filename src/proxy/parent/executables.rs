@@ -1,31 +1,44 @@
 //! The programs of daemon mode: beside the module's own file, or where httpd has its modules.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::apache::process;
+use super::pythons::Other;
+use crate::apache::{Level, log_main, process};
 use crate::wire;
 
-/// Both, opened, so that a later upgrade can't mix versions.
+/// All that a configuration needs, opened, so that a later upgrade can't mix versions.
 #[derive(Debug)]
 pub(super) struct Executables {
     pub(super) supervisor: OwnedFd,
-    pub(super) worker: OwnedFd,
+    /// Those that were asked for, by name.
+    workers: BTreeMap<String, Arc<OwnedFd>>,
+    /// Where to look for more.
+    homes: Vec<PathBuf>,
+    before: Programs,
     /// The module's own file as it is now: a supervisor that was started beside another is another build.
     pub(super) build: String,
 }
 
+/// Programs by name, opened for the configuration before.
+pub(super) type Programs = BTreeMap<String, OwnedFd>;
+
+const SUPERVISOR: &str = "mod_wsgi-supervisor";
+const WORKER: &str = "mod_wsgi-worker";
+
 /// Where httpd has its modules, as the build found it.
 const MODULES: &str = env!("WSGI_LIBEXECDIR");
 
-/// Finds and opens them.
+/// Finds the folders, and opens the supervisor and the worker of the module's Python; those of `before` where the ones there do not fit.
 ///
 /// # Errors
 /// A sentence for the administrator.
-pub(super) fn open() -> Result<Executables, String> {
+pub(super) fn open(mut before: Programs) -> Result<Executables, String> {
     let own = process::own_file();
     let build = build(own.as_deref());
     let mut homes: Vec<PathBuf> = Vec::new();
@@ -36,20 +49,12 @@ pub(super) fn open() -> Result<Executables, String> {
     homes.push(MODULES.into());
     homes.dedup();
     Ok(Executables {
-        supervisor: find(&homes, "mod_wsgi-supervisor")?,
-        worker: find(&homes, "mod_wsgi-worker")?,
+        supervisor: program(&homes, &mut before, SUPERVISOR, incomplete)?,
+        // Also where no group runs it: the next configuration may need one, and have only programs of before.
+        workers: BTreeMap::from([(WORKER.to_owned(), Arc::new(program(&homes, &mut before, WORKER, incomplete)?))]),
+        homes,
+        before,
         build,
-    })
-}
-
-/// Those that were opened for the configuration before, if they are of this build.
-pub(super) fn again(supervisor: OwnedFd, worker: OwnedFd) -> Option<Executables> {
-    let [supervisor, worker] = [supervisor, worker].map(File::from);
-    let fit = |program| speaks(program, wire::LANGUAGE.as_bytes()).unwrap_or(false);
-    (fit(&supervisor) && fit(&worker)).then(|| Executables {
-        supervisor: supervisor.into(),
-        worker: worker.into(),
-        build: build(process::own_file().as_deref()),
     })
 }
 
@@ -60,6 +65,65 @@ fn build(own: Option<&Path>) -> String {
     })
 }
 
+impl Executables {
+    /// The worker for a group whose Python is this other one, or the module's.
+    ///
+    /// # Errors
+    /// A sentence for the administrator.
+    pub(super) fn worker(&mut self, python: Option<&Other>) -> Result<Arc<OwnedFd>, String> {
+        let name = python.map_or_else(|| WORKER.to_owned(), Other::program);
+        if let Some(open) = self.workers.get(&name) {
+            return Ok(Arc::clone(open));
+        }
+        let refuse = |lacking: &str| python.map_or_else(|| incomplete(lacking), |python| python.refuse(lacking));
+        let open = Arc::new(
+            program(&self.homes, &mut self.before, &name, refuse)
+                .map_err(|text| if python.is_some() { format!("WSGI0640: {text}") } else { text })?,
+        );
+        self.workers.insert(name, Arc::clone(&open));
+        Ok(open)
+    }
+
+    /// For the next configuration. Nobody else may have a worker any more.
+    pub(super) fn into_programs(self) -> Programs {
+        let workers = self.workers.into_iter().filter_map(|(name, worker)| Some((name, Arc::into_inner(worker)?)));
+        workers.chain([(SUPERVISOR.to_owned(), self.supervisor)]).collect()
+    }
+}
+
+/// What `make install` puts in place is not there as it should be.
+fn incomplete(lacking: &str) -> String {
+    format!("{lacking}; install mod_wsgi.so and its programs together")
+}
+
+/// A program beside the module. Where that is of another build or gone, since somebody is in the midst of an upgrade, the one that
+/// serves now, if it is of this build.
+fn program(
+    homes: &[PathBuf],
+    before: &mut Programs,
+    name: &str,
+    refuse: impl FnOnce(&str) -> String,
+) -> Result<OwnedFd, String> {
+    find(homes, name).or_else(|lacking| {
+        let text = refuse(&lacking);
+        let again = again(before, name);
+        if again.is_some() {
+            log_main(
+                Level::Alert,
+                format_args!("WSGI0480: {text}; until then daemon processes run the program of before"),
+            );
+        }
+        again.ok_or(text)
+    })
+}
+
+fn again(before: &mut Programs, name: &str) -> Option<OwnedFd> {
+    let program = File::from(before.remove(name)?);
+    speaks(&program, wire::LANGUAGE.as_bytes()).unwrap_or(false).then(|| program.into())
+}
+
+/// # Errors
+/// What is wrong with the program.
 fn find(homes: &[PathBuf], name: &str) -> Result<OwnedFd, String> {
     for home in homes {
         let path = home.join(name);
@@ -69,7 +133,7 @@ fn find(homes: &[PathBuf], name: &str) -> Result<OwnedFd, String> {
             return match speaks(&file, wire::LANGUAGE.as_bytes()) {
                 Ok(true) => Ok(file.into()),
                 Ok(false) => Err(format!(
-                    "the program {}, which WSGIDaemonProcess needs, is of another build than mod_wsgi.so: install all of them anew",
+                    "the program {}, which WSGIDaemonProcess needs, is of another build than mod_wsgi.so",
                     path.display()
                 )),
                 Err(cause) => Err(format!(
@@ -80,10 +144,7 @@ fn find(homes: &[PathBuf], name: &str) -> Result<OwnedFd, String> {
         }
     }
     let places: Vec<String> = homes.iter().map(|home| home.display().to_string()).collect();
-    Err(format!(
-        "the program {name}, which WSGIDaemonProcess needs, is not in {}: install it beside mod_wsgi.so",
-        places.join(", nor in ")
-    ))
+    Err(format!("the program {name}, which WSGIDaemonProcess needs, is not in {}", places.join(", nor in ")))
 }
 
 fn is_program(file: &File) -> bool {
@@ -132,5 +193,21 @@ mod tests {
         let other = found().unwrap_err();
         assert!(other.contains("one/x") && other.contains("another build"), "{other}");
         fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn a_program_of_before_is_used_again_by_its_name_if_it_is_of_this_build() {
+        let path = std::env::temp_dir().join(format!("wsgi-executables-again-{}", std::process::id()));
+        let open = |text: &[u8]| {
+            fs::write(&path, text).unwrap();
+            let file = File::open(&path).unwrap();
+            fs::remove_file(&path).unwrap();
+            file.into()
+        };
+        let own = open(&[b"more", wire::LANGUAGE.as_bytes()].concat());
+        let mut before = Programs::from([("own".to_owned(), own), ("other".to_owned(), open(b"otherwise"))]);
+        assert!(again(&mut before, "missing").is_none());
+        assert!(again(&mut before, "other").is_none());
+        assert!(again(&mut before, "own").is_some());
     }
 }

@@ -8,6 +8,7 @@ mod advice;
 mod executables;
 mod identity;
 mod log;
+mod pythons;
 mod settings;
 mod sockets;
 mod state;
@@ -20,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 pub(crate) use advice::{advise, advise_test};
-use executables::Executables;
+use executables::{Executables, Programs};
 use identity::Httpd;
 use settings::{Wanted, wanted};
 use sockets::{Retired, Sockets};
@@ -65,6 +66,8 @@ struct Ready {
     sockets: Sockets,
     board: OwnedFd,
     log: OwnedFd,
+    /// The program of its processes.
+    worker: Arc<OwnedFd>,
 }
 
 /// Checks what `prepare` will need, so that `configtest` finds what is wrong, and not a graceful restart, which httpd would not
@@ -72,10 +75,9 @@ struct Ready {
 /// programs of before.
 pub(crate) fn check(main: &Server<'_>) -> Started {
     let servers = main.records::<ServerConfig>().map(|(host, record)| (host.hostname(), record));
-    let checked =
-        check_groups(servers).and_then(|()| wanted(*main, Httpd::new(process::user_and_group()))).and_then(|wanted| {
-            if wanted.is_empty() || process::has_kept() { Ok(()) } else { executables::open().map(drop) }
-        });
+    let checked = check_groups(servers)
+        .and_then(|()| wanted(*main, Httpd::new(process::user_and_group())))
+        .and_then(|wanted| if process::has_kept() { Ok(()) } else { find_programs(&wanted) });
     match checked {
         Ok(()) => Started::Ok,
         Err(text) => {
@@ -83,6 +85,14 @@ pub(crate) fn check(main: &Server<'_>) -> Started {
             Started::Refused
         }
     }
+}
+
+fn find_programs(wanted: &[Wanted<'_>]) -> Result<(), String> {
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let mut executables = executables::open(Programs::new())?;
+    wanted.iter().try_for_each(|one| executables.worker(one.python.as_ref()).map(drop))
 }
 
 /// Makes everything that a configuration needs (post_config).
@@ -183,7 +193,7 @@ fn build(startup: &Startup<'_>, memory: Memory) -> Result<Option<Parent>, String
     if wanted.is_empty() && memory.is_empty() {
         return Ok(None);
     }
-    let executables = programs(memory.programs)?;
+    let mut executables = executables::open(memory.programs)?;
     let prefix = prefix(startup.pools.config, main)?;
     let now = SystemTime::now();
     let Memory { generation, mut next_ordinal, supervisor, groups: mut known, retired, build, programs: _ } = memory;
@@ -191,7 +201,10 @@ fn build(startup: &Startup<'_>, memory: Memory) -> Result<Option<Parent>, String
     let mut groups = Vec::with_capacity(wanted.len());
     let mut children = Vec::with_capacity(wanted.len());
     let mut columns = 0;
-    for (number, Wanted { settings, server, home, socket_owner, script_owner }) in wanted.into_iter().enumerate() {
+    for (number, Wanted { settings, server, python, home, socket_owner, script_owner }) in
+        wanted.into_iter().enumerate()
+    {
+        let worker = executables.worker(python.as_ref())?;
         let same = known.iter().position(|one| one.name == settings.name && one.key == settings.key);
         let (sockets, board) = match same {
             Some(place) => {
@@ -228,7 +241,7 @@ fn build(startup: &Startup<'_>, memory: Memory) -> Result<Option<Parent>, String
         });
         columns = end;
         if !sockets.paths.is_empty() {
-            groups.push(ready(settings, sockets, board, server, main, startup.pools.config)?);
+            groups.push(ready(settings, sockets, board, worker, server, main, startup.pools.config)?);
         }
     }
     let mut retired = sockets::still_retiring(retired, now);
@@ -264,20 +277,6 @@ fn build(startup: &Startup<'_>, memory: Memory) -> Result<Option<Parent>, String
     }))
 }
 
-/// The programs beside the module. Where these are of another build, since somebody is in the midst of an upgrade, those that serve now.
-fn programs(before: Option<(OwnedFd, OwnedFd)>) -> Result<Executables, String> {
-    executables::open().or_else(|text| {
-        let again = before.and_then(|(supervisor, worker)| executables::again(supervisor, worker));
-        if again.is_some() {
-            log_main(
-                Level::Alert,
-                format_args!("WSGI0480: {text}; until then daemon processes run the programs of before"),
-            );
-        }
-        again.ok_or(text)
-    })
-}
-
 fn no_memory(error: io::Error) -> String {
     format!("no memory to share with children: {error}")
 }
@@ -294,6 +293,7 @@ fn ready(
     mut settings: GroupSettings,
     sockets: Sockets,
     board: OwnedFd,
+    worker: Arc<OwnedFd>,
     server: Server<'_>,
     main: Server<'_>,
     config: Pool<'_>,
@@ -308,7 +308,7 @@ fn ready(
         None => io::stderr().as_fd().try_clone_to_owned(),
     };
     let log = log.map_err(|error| format!("an error log can't be handed to daemon processes: {error}"))?;
-    Ok(Ready { settings, sockets, board, log })
+    Ok(Ready { settings, sockets, board, log, worker })
 }
 
 /// How the paths of sockets begin: `WSGISocketPrefix` and the number of this process.
@@ -375,8 +375,9 @@ impl Parent {
             listening: group.sockets.listening.iter().map(|socket| socket.as_fd()).collect(),
             board: group.board.as_fd(),
             log: group.log.as_fd(),
+            worker: group.worker.as_fd(),
         });
-        supervisor.configure(self.generation, self.states.as_fd(), groups.collect(), self.executables.worker.as_fd())
+        supervisor.configure(self.generation, self.states.as_fd(), groups.collect())
     }
 
     fn into_memory(self) -> Memory {
@@ -392,8 +393,8 @@ impl Parent {
             supervisor: self.supervisor,
             groups: groups.collect(),
             retired: self.retired,
-            build: self.executables.build,
-            programs: Some((self.executables.supervisor, self.executables.worker)),
+            build: self.executables.build.clone(),
+            programs: self.executables.into_programs(),
         }
     }
 }

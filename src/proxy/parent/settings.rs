@@ -7,6 +7,7 @@ use std::path::Path;
 use md5::{Digest as _, Md5};
 
 use super::identity::{self, Httpd};
+use super::pythons;
 use crate::apache::{Server, server};
 use crate::config::{self, DaemonGroup, HashSeed, ImportOrigin, ProcessConfig, ServerConfig};
 use crate::front::{VERSION, seen_from};
@@ -21,6 +22,8 @@ pub(super) struct Wanted<'s> {
     /// Without secret, sockets and log.
     pub(super) settings: GroupSettings,
     pub(super) server: Server<'s>,
+    /// Where it is not the module's.
+    pub(super) python: Option<pythons::Other>,
     pub(super) home: Home,
     pub(super) socket_owner: Option<u32>,
     pub(super) script_owner: Option<Owner>,
@@ -29,7 +32,7 @@ pub(super) struct Wanted<'s> {
 /// All groups of all servers, in the order defined, the main server's first.
 ///
 /// # Errors
-/// A sentence for the administrator: names that can't be resolved.
+/// A sentence for the administrator: names that can't be resolved, a Python that is too old.
 pub(super) fn wanted<'s>(main: Server<'s>, httpd: Httpd) -> Result<Vec<Wanted<'s>>, String> {
     let records = || main.records::<ServerConfig>().map(|(_, record)| record);
     let process = records().next().map(|main| main.process.clone()).unwrap_or_default();
@@ -38,8 +41,11 @@ pub(super) fn wanted<'s>(main: Server<'s>, httpd: Httpd) -> Result<Vec<Wanted<'s
         for group in &config.daemons {
             let imports = imports(group, records());
             let alone = alone(group, main);
-            let wanted = one(group, host, httpd, &process, imports, alone)
+            let mut wanted = one(group, host, httpd, &process, imports, alone)
                 .map_err(|cause| format!("the WSGIDaemonProcess group {} {cause}", Quoted(&group.name)))?;
+            if let Some(home) = &wanted.settings.python.home {
+                wanted.python = pythons::needed(&group.name, &group.options, home)?;
+            }
             found.push(wanted);
         }
     }
@@ -79,7 +85,8 @@ fn one<'s>(
         name: host.hostname().map(<[u8]>::to_vec),
         timeout: host.timeout(),
     };
-    Ok(Wanted { settings, server: host, home, socket_owner, script_owner: identity::script_owner(options)? })
+    let script_owner = identity::script_owner(options)?;
+    Ok(Wanted { settings, server: host, python: None, home, socket_owner, script_owner })
 }
 
 /// What must be equal where sockets are used on: everything, and the language that is spoken over them. That of the build, since the

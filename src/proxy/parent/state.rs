@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::executables::Programs;
 use super::sockets::{Retired, Sockets};
 use super::supervisor::Supervisor;
 use crate::apache::process::{self, Kept};
@@ -22,7 +23,7 @@ pub(super) struct Memory {
     /// The build that the supervisor was started by.
     pub(super) build: String,
     /// The programs of supervisor and workers.
-    pub(super) programs: Option<(OwnedFd, OwnedFd)>,
+    pub(super) programs: Programs,
 }
 
 /// A group and its sockets.
@@ -35,7 +36,7 @@ pub(super) struct Remembered {
 }
 
 /// The same as text; descriptors follow apart, the supervisor's channel first, then the groups' sockets and board, group by
-/// group, then both programs.
+/// group, then the programs.
 #[derive(Serialize, Deserialize)]
 struct Written {
     generation: u32,
@@ -44,7 +45,7 @@ struct Written {
     groups: Vec<WrittenGroup>,
     retired: Vec<Retired>,
     build: String,
-    programs: bool,
+    programs: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -99,7 +100,8 @@ impl Memory {
             WrittenGroup { name: group.name, key: group.key, secret: group.sockets.secret, paths: group.sockets.paths }
         });
         let groups = groups.collect();
-        let programs = self.programs.map(|(supervisor, worker)| descriptors.extend([supervisor, worker]));
+        let (programs, opened): (_, Vec<OwnedFd>) = self.programs.into_iter().unzip();
+        descriptors.extend(opened);
         let written = Written {
             generation: self.generation,
             next_ordinal: self.next_ordinal,
@@ -107,7 +109,7 @@ impl Memory {
             groups,
             retired: self.retired,
             build: self.build,
-            programs: programs.is_some(),
+            programs,
         };
         Ok(Kept { bytes: serde_json::to_vec(&written)?, descriptors })
     }
@@ -137,7 +139,7 @@ impl Memory {
             groups,
             retired: written.retired,
             build: written.build,
-            programs: if written.programs { descriptors.next().zip(descriptors.next()) } else { None },
+            programs: written.programs.into_iter().zip(descriptors).collect(),
         })
     }
 }
@@ -168,7 +170,9 @@ mod tests {
             groups: vec![group("one", 2), group("two", 1)],
             retired: vec![Retired { path: "/run/old".into(), since: SystemTime::now() }],
             build: "b".to_owned(),
-            programs: Some((File::open("/bin/sh").unwrap().into(), File::open("/dev/null").unwrap().into())),
+            programs: [("worker", "/dev/null"), ("supervisor", "/bin/sh")]
+                .map(|(name, path)| (name.to_owned(), File::open(path).unwrap().into()))
+                .into(),
         };
         let found = Memory::unpack(memory.pack().unwrap()).unwrap();
         assert_eq!((found.generation, found.next_ordinal, found.build.as_str()), (3, 9, "b"));
@@ -177,9 +181,8 @@ mod tests {
         assert_eq!(groups, [(&b"one"[..], 2), (b"two", 1)]);
         assert_eq!(found.groups[0].sockets.secret, [7; 32]);
         assert_eq!(found.retired[0].path, PathBuf::from("/run/old"));
-        let (supervisor, worker) = found.programs.as_ref().unwrap();
-        let is_program = |program: &OwnedFd| File::from(program.try_clone().unwrap()).metadata().unwrap().is_file();
-        assert!(is_program(supervisor) && !is_program(worker));
+        let is_program = |name| File::from(found.programs[name].try_clone().unwrap()).metadata().unwrap().is_file();
+        assert!(is_program("supervisor") && !is_program("worker"));
         assert!(Memory::default().is_empty() && !found.is_empty());
     }
 

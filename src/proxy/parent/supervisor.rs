@@ -38,6 +38,7 @@ pub(super) struct Sent<'p> {
     pub(super) listening: Vec<BorrowedFd<'p>>,
     pub(super) board: BorrowedFd<'p>,
     pub(super) log: BorrowedFd<'p>,
+    pub(super) worker: BorrowedFd<'p>,
 }
 
 impl Supervisor {
@@ -93,18 +94,12 @@ impl Supervisor {
     ///
     /// # Errors
     /// It is gone, or does not read.
-    pub(super) fn configure(
-        &self,
-        generation: u32,
-        states: BorrowedFd<'_>,
-        groups: Vec<Sent<'_>>,
-        worker: BorrowedFd<'_>,
-    ) -> io::Result<()> {
+    pub(super) fn configure(&self, generation: u32, states: BorrowedFd<'_>, groups: Vec<Sent<'_>>) -> io::Result<()> {
         self.forget_answers()?;
         self.channel.send(&ToSupervisor::Begin { generation }, &[states])?;
         for group in groups {
             let mut descriptors = group.listening;
-            descriptors.extend([group.board, group.log, worker]);
+            descriptors.extend([group.board, group.log, group.worker]);
             self.channel.send(&ToSupervisor::Group(Box::new(group.settings)), &descriptors)?;
         }
         self.channel.send(&ToSupervisor::Commit, &[])

@@ -55,7 +55,7 @@ impl Folder {
     }
 
     /// The same with these files of a build that speaks another language.
-    pub(crate) fn renew_as_another_build(&self, names: impl IntoIterator<Item = &'static str>) {
+    pub(crate) fn renew_as_another_build(&self, names: impl IntoIterator<Item = impl AsRef<Path>>) {
         self.renew(names, |mut bytes| {
             const MARK: &[u8] = b"mod_wsgi-rs speaks ";
             let places: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(MARK)).collect();
@@ -67,7 +67,7 @@ impl Folder {
         });
     }
 
-    fn renew(&self, names: impl IntoIterator<Item = &'static str>, change: impl Fn(Vec<u8>) -> Vec<u8>) {
+    fn renew(&self, names: impl IntoIterator<Item = impl AsRef<Path>>, change: impl Fn(Vec<u8>) -> Vec<u8>) {
         for name in names {
             let file = self.join("modules").join(name);
             let next = file.with_extension("next");
