@@ -18,7 +18,7 @@ use super::callback::{Answer, Arguments, Class, Failure, Method, guard};
 use super::error::Raised;
 use super::figures;
 use super::object::{Object, unsigned};
-use super::state::Py;
+use super::state::{Py, give_way};
 use crate::metrics::Transfer;
 use crate::wsgi::{Failed, Head, Host, Input, InputError, Level, Response, SendError, StartError};
 
@@ -252,8 +252,13 @@ impl Exchange {
         self.lock().with_host(work)
     }
 
+    /// Waits for other threads. One of them may be waiting for the client, or for the interpreter: a thread that has stayed attached
+    /// gives that up first.
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.free().unwrap_or_else(|| {
+            give_way();
+            self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Requests and answers as frames.
 
-use mod_wsgi::wire::{BodyError, End, WHOLE_MOST};
+use mod_wsgi::wire::{BodyError, End, FromChild, WHOLE_MOST};
 
 use crate::child::{Answer, Ask};
 use crate::supervisor::start;
@@ -267,6 +267,40 @@ def application(environ, start_response):
     for child in &mut children {
         assert_eq!(child.ask(&worker.get("/")).end, Some(End::Complete));
     }
+}
+
+/// A thread of the application that waits for the body has its request for itself: the thread that serves it must not wait for that with
+/// the interpreter held.
+#[test]
+fn a_thread_that_reads_a_body_holds_up_no_other_request() {
+    const APP: &str = r#"
+import threading
+go = threading.Event()
+def application(environ, start_response):
+    start_response("200 OK", [])
+    if environ["PATH_INFO"] == "/behind":
+        threading.Thread(target=environ["wsgi.input"].read, args=(1,), daemon=True).start()
+        assert go.wait(8)
+    elif environ["PATH_INFO"] == "/go":
+        go.set()
+    return [b"done"]
+"#;
+    let Some(worker) = start(APP).options(|options| options.threads = Some(3)).ready() else { return };
+    let (mut one, mut two) = (worker.connect(), worker.connect());
+    // The script is there when it matters.
+    assert_eq!(two.ask(&worker.get("/")).text(), "done");
+    let behind = Ask { method: "POST", body: Some(b"x"), ..worker.get("/behind") };
+    one.begin(&behind);
+    let mut answer = Answer::default();
+    assert_eq!(one.step(&mut answer), Some(Some(120 * 1024)), "it reads");
+    two.ask(&worker.get("/go"));
+    // Some of them come when the other one has returned.
+    for _ in 0..500 {
+        assert_eq!(two.ask(&worker.get("/")).text(), "done");
+    }
+    one.send(&FromChild::Body(b"x"));
+    while answer.end.is_none() && one.step(&mut answer).is_some() {}
+    assert_eq!((answer.text().as_str(), answer.end), ("done", Some(End::Complete)));
 }
 
 #[test]
