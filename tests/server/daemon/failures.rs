@@ -83,11 +83,18 @@ wsgi_test!(an_answer_that_a_crash_cuts_off_looks_cut_off, groups_every_mpm, |sit
 
 wsgi_test!(a_crash_disturbs_no_other_process, groups, |site| {
     let server = act(site, "processes=2 threads=2").start();
-    // The least loaded process takes the second one.
     let (mut one, first) = held(&server, "/hold", "one");
-    let (mut two, second) = until("requests in both processes", || {
-        let (connection, id) = held(&server, "/hold", "two");
-        (id != first).then_some((connection, id))
+    // The least loaded process takes the second one, once it is ready.
+    let mut names = (0..).map(|number| format!("two{number}"));
+    let (mut two, second, name) = until("requests in both processes", || {
+        let name = names.next().unwrap();
+        let (mut connection, id) = held(&server, "/hold", &name);
+        if id != first {
+            return Some((connection, id, name));
+        }
+        release(&server, &name);
+        assert_eq!(connection.response("GET").ok(), first.to_string());
+        None
     });
     send(first, Signal::SIGKILL);
     assert_eq!(one.response("GET").status, 502);
@@ -95,7 +102,7 @@ wsgi_test!(a_crash_disturbs_no_other_process, groups, |site| {
     for _ in 0..20 {
         assert_ne!(pid(&server), first);
     }
-    release(&server, "two");
+    release(&server, &name);
     assert_eq!(two.response("GET").ok(), second.to_string());
     expect_end(&server, first);
 });
