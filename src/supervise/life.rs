@@ -20,6 +20,8 @@ pub(super) struct Life {
     pub(super) ready: Option<Time>,
     /// Of an older configuration: to be replaced.
     pub(super) stale: bool,
+    /// Asked for a successor before it was ready.
+    pub(super) asked: Option<Reason>,
     /// Said that it can't start.
     pub(super) unfit: bool,
     pub(super) reason: Option<Reason>,
@@ -38,6 +40,7 @@ impl Life {
             begun: now,
             ready: None,
             stale: false,
+            asked: None,
             unfit: false,
             reason: None,
             served: BTreeSet::new(),

@@ -173,11 +173,13 @@ impl Slot {
         self.backoff.ready();
         self.inherited.clear();
         scene.log(Level::Info, format!("WSGI0327: {} is ready.", self.name(&life, scene)));
-        let stale = life.stale;
+        let (stale, asked) = (life.stale, life.asked);
         if let Some(old) = self.serving.replace(life) {
             self.dismiss(old, scene);
         }
-        if stale {
+        if let Some(reason) = asked {
+            self.replace(id, reason, scene);
+        } else if stale {
             self.give_way(Duration::ZERO, scene);
         }
         self.retire_if_due(scene);
@@ -207,7 +209,12 @@ impl Slot {
         true
     }
 
+    /// It asks for a successor, and serves until that is ready. One that is not ready itself, as when an operator's signal comes early, has
+    /// it after that.
     pub(super) fn replace(&mut self, id: WorkerId, reason: Reason, scene: &mut Scene<'_>) {
+        if let Some(starting) = self.starting.as_mut().filter(|life| life.id == id) {
+            starting.asked = Some(reason);
+        }
         if !self.is_serving(id) || self.retired() {
             return;
         }

@@ -57,6 +57,10 @@ const EVENTS: &[(&str, Happens)] = &[
         scene.now += Duration::from_secs(60);
         slot.tick(scene);
     }),
+    ("new one to be replaced, then ready", |slot, scene| {
+        slot.replace(NEW, Reason::GracefulSignal, scene);
+        slot.ready(NEW, scene);
+    }),
     ("old one to be replaced", |slot, scene| slot.replace(OLD, Reason::RestartInterval, scene)),
     ("old one leaves", |slot, scene| slot.leaving(OLD, Reason::ScriptReload, scene)),
     ("old one ended", |slot, scene| slot.ended(OLD, &end("by signal SIGSEGV", false), scene)),
