@@ -28,7 +28,7 @@ pub(crate) use config_record::{DirRecord, ServerRecord};
 pub(crate) use error_log::program_name;
 pub(crate) use hook::{Names, Place};
 pub(crate) use log::{Level, log_main, log_startup, shows_main};
-pub(crate) use pool::Pool;
+pub(crate) use pool::{InnerNul, Pool};
 pub(crate) use provider::{Membership, Password, RealmHash, authn_provider, authz_provider};
 pub(crate) use record::{Module, Record};
 pub(crate) use regex::Regex;

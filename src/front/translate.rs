@@ -1,8 +1,10 @@
 //! `WSGIScriptAlias` and `WSGIScriptAliasMatch`: from URL to script file (httpd's translate_name phase).
 
-use crate::apache::{Answer, Request};
+use std::borrow::Cow;
+
+use crate::apache::{Answer, InnerNul, Request};
 use crate::config::{Alias, AliasPattern, ServerConfig};
-use crate::wsgi::{prefix_match, target};
+use crate::wsgi::{is_path_info, prefix_match, rest};
 
 /// The handler's name, as `SetHandler` and the rest of httpd know it.
 const HANDLER: &[u8] = b"wsgi-script";
@@ -24,9 +26,9 @@ pub(crate) fn translate(request: &mut Request<'_>) -> Answer {
     let server = request.server();
     let Some(config) = server.config::<ServerConfig>() else { return Answer::DECLINED };
     let found = config.aliases.iter().find_map(|alias| Some((alias, file(alias, request.uri())?)));
-    let Some((alias, file)) = found else { return Answer::DECLINED };
-    let done = request
-        .set_filename(&file)
+    let Some((alias, (file, rest))) = found else { return Answer::DECLINED };
+    let (file, rest) = (file.into_owned(), rest.to_vec());
+    let done = map(request, &file, &rest)
         .and_then(|()| request.set_handler(HANDLER))
         .and_then(|()| request.notes_mut().set(b"alias-forced-type", HANDLER));
     if done.is_err() {
@@ -42,13 +44,23 @@ pub(crate) fn translate(request: &mut Request<'_>) -> Answer {
     Answer::OK
 }
 
-/// The file that an alias maps this URI to, if it matches.
-fn file(alias: &Alias, uri: &[u8]) -> Option<Vec<u8>> {
+/// Names the file. Where it is one, httpd's walk is told so, and need not look at every directory above it.
+fn map(request: &mut Request<'_>, file: &[u8], rest: &[u8]) -> Result<(), InnerNul> {
+    if is_path_info(file, rest) && request.set_regular_file(file, rest)? {
+        return Ok(());
+    }
+    request.set_filename(&[file, rest].concat())
+}
+
+/// The file that an alias maps this URI to, if it matches, and what of the URI follows it.
+fn file<'a>(alias: &'a Alias, uri: &'a [u8]) -> Option<(Cow<'a, [u8]>, &'a [u8])> {
     match &alias.pattern {
-        AliasPattern::Prefix(prefix) => Some(target(prefix, &alias.target, uri, prefix_match(prefix, uri)?)),
+        AliasPattern::Prefix(prefix) => {
+            Some((Cow::Borrowed(&alias.target), rest(prefix, uri, prefix_match(prefix, uri)?)))
+        }
         AliasPattern::Regex(pattern, _) => {
             let (end, file) = pattern.matches(uri, &alias.target)?;
-            Some([&file, uri.get(end..).unwrap_or_default()].concat())
+            Some((Cow::Owned(file), uri.get(end..).unwrap_or_default()))
         }
     }
 }

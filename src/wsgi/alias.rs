@@ -25,19 +25,29 @@ pub fn prefix_match(alias: &[u8], uri: &[u8]) -> Option<usize> {
     ends_whole.then(|| uri.len() - rest.len())
 }
 
-/// The file name of a matched URI: `target` and what of `uri` follows the `matched` bytes.
+/// What of a matched URI follows the alias's second argument, for `WSGIScriptAliasMatch` with its `$1` replaced, in the name of the file.
 ///
-/// `target` is the alias's second argument, for `WSGIScriptAliasMatch` with its `$1` replaced. The alias `/` is special: the whole
-/// URI follows, so that `WSGIScriptAlias / /srv/app.wsgi` names `/srv/app.wsgi/path`; `WSGIScriptAliasMatch /` does the same in C
-/// mod_wsgi 6.1.1 (seen). httpd's directory walk then finds where the file ends and path info starts.
+/// The alias `/` is special: the whole URI follows, so that `WSGIScriptAlias / /srv/app.wsgi` names `/srv/app.wsgi/path`;
+/// `WSGIScriptAliasMatch /` does the same in C mod_wsgi 6.1.1 (seen). httpd's directory walk then finds where the file ends and path
+/// info starts.
 #[must_use]
-pub fn target(alias: &[u8], target: &[u8], uri: &[u8], matched: usize) -> Vec<u8> {
+pub fn rest<'u>(alias: &[u8], uri: &'u [u8], matched: usize) -> &'u [u8] {
     let skipped = if alias == b"/" { 0 } else { matched };
-    let rest = uri.get(skipped..).unwrap_or_default();
-    let mut file = Vec::with_capacity(target.len() + rest.len());
-    file.extend_from_slice(target);
-    file.extend_from_slice(rest);
-    file
+    uri.get(skipped..).unwrap_or_default()
+}
+
+/// Whether httpd's directory walk would find path info to be exactly `rest`, if `file` is a file: it would have nothing to put in order.
+#[must_use]
+pub fn is_path_info(file: &[u8], rest: &[u8]) -> bool {
+    in_order(file) && !file.ends_with(b"/") && (rest.is_empty() || in_order(rest))
+}
+
+/// An absolute path without `//`, `/./` and `/../`.
+fn in_order(path: &[u8]) -> bool {
+    let Some(path) = path.strip_prefix(b"/") else { return false };
+    // A slash at the end is no empty part.
+    let mut parts = path.strip_suffix(b"/").unwrap_or(path).split(|byte| *byte == b'/');
+    path.is_empty() || parts.all(|part| !matches!(part, b"" | b"." | b".."))
 }
 
 fn skip_slashes(mut path: &[u8]) -> &[u8] {
@@ -94,7 +104,7 @@ mod tests {
     #[track_caller]
     fn file(alias: &str, to: &str, uri: &str) -> String {
         let matched = prefix_match(alias.as_bytes(), uri.as_bytes()).unwrap();
-        String::from_utf8(target(alias.as_bytes(), to.as_bytes(), uri.as_bytes(), matched)).unwrap()
+        format!("{to}{}", std::str::from_utf8(rest(alias.as_bytes(), uri.as_bytes(), matched)).unwrap())
     }
 
     #[test]
@@ -109,12 +119,37 @@ mod tests {
     fn the_root_alias_keeps_the_whole_uri() {
         assert_eq!(file("/", "/srv/app.wsgi", "/foo/bar"), "/srv/app.wsgi/foo/bar");
         assert_eq!(file("/", "/srv/app.wsgi", "//foo"), "/srv/app.wsgi//foo");
-        assert_eq!(target(b"/", b"/srv/app.wsgi", b"/foo", 1), b"/srv/app.wsgi/foo");
+        assert_eq!(rest(b"/", b"/foo", 1), b"/foo");
     }
 
     #[test]
     fn a_match_length_beyond_the_uri_leaves_nothing_over() {
-        assert_eq!(target(b"^/x", b"/srv/x", b"/x", 99), b"/srv/x");
-        assert_eq!(target(b"^/m(.)", b"/srv/a", b"/ma/foo", 3), b"/srv/a/foo");
+        assert_eq!(rest(b"^/x", b"/x", 99), b"");
+        assert_eq!(rest(b"^/m(.)", b"/ma/foo", 3), b"/foo");
+    }
+
+    #[test]
+    fn path_info_is_known_where_nothing_is_to_be_put_in_order() {
+        let known =
+            [("/srv/a.wsgi", ""), ("/srv/a.wsgi", "/"), ("/srv/.venv/a.wsgi", "/x/.y/..z"), ("/srv/a.wsgi", "/x/")];
+        for (file, rest) in known {
+            assert!(is_path_info(file.as_bytes(), rest.as_bytes()), "{file} {rest}");
+        }
+        let unknown = [
+            ("/srv/a.wsgi", "x"),
+            ("/srv/apps/", ""),
+            ("srv/a.wsgi", ""),
+            ("", "/x"),
+            ("/srv//a.wsgi", ""),
+            ("/srv/../a.wsgi", ""),
+            ("/srv/./a.wsgi", ""),
+            ("/srv/a.wsgi", "//"),
+            ("/srv/a.wsgi", "/x//y"),
+            ("/srv/a.wsgi", "/x/.."),
+            ("/srv/a.wsgi", "/./x"),
+        ];
+        for (file, rest) in unknown {
+            assert!(!is_path_info(file.as_bytes(), rest.as_bytes()), "{file} {rest}");
+        }
     }
 }

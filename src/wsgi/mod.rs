@@ -24,7 +24,7 @@ mod testing;
 mod trusted_proxies;
 
 pub use admission::{Admission, Body, FileKind, HandlerKind, Refusal, admit};
-pub use alias::{prefix_match, target};
+pub use alias::{is_path_info, prefix_match, rest};
 pub use environ::{
     AccessFacts, CgiPolicy, Entries, Environ, Previous, RequestFacts, UrlScheme, Visit, access_environ,
     dispatch_environ, environ, is_filesystem_key, set_https,

@@ -35,6 +35,37 @@ wsgi_test!(without_a_grant_the_script_is_forbidden, |site| {
     assert_eq!(site.start().get("/").status, 403);
 });
 
+wsgi_test!(a_script_behind_a_symlink_needs_options_that_follow_it, |site| {
+    let mut site = scripts(site).conf(GRANT);
+    for (folder, options) in [("open", "+FollowSymLinks"), ("closed", "-FollowSymLinks")] {
+        site = site.file(&format!("{folder}/page.txt"), "static");
+        for (link, to) in [("link.wsgi", "scripts/one.wsgi"), ("inner", "scripts")] {
+            std::os::unix::fs::symlink(site.root.join(to), site.root.join(&format!("{folder}/{link}"))).unwrap();
+        }
+        let grant = format!("<Directory ${{ROOT}}/{folder}>\n  Options {options}\n  Require all granted\n</Directory>");
+        let aliases = ["link.wsgi", "inner/two.wsgi"]
+            .map(|file| format!("WSGIScriptAlias /{folder}/{file} ${{ROOT}}/{folder}/{file}"));
+        site = site.conf(&grant).conf(&aliases.join("\n"));
+    }
+    let server = site.expect_log("AH00037").start();
+    assert_eq!(place(&server, "/open/link.wsgi/x/y"), json!(["/open/link.wsgi", "/x/y", "link.wsgi"]));
+    assert_eq!(place(&server, "/open/inner/two.wsgi"), json!(["/open/inner/two.wsgi", "", "two.wsgi"]));
+    assert_eq!(server.get("/closed/link.wsgi/x/y").status, 403);
+    assert_eq!(server.get("/closed/inner/two.wsgi").status, 403);
+});
+
+wsgi_test!(a_script_that_comes_and_goes_is_found_and_missed, |site| {
+    let server = scripts(site).conf(GRANT).conf("WSGIScriptAlias / ${ROOT}/scripts/later.wsgi").expect_log("WSGI0583");
+    let server = server.start();
+    assert_eq!(server.get("/x").status, 404);
+    server.root.write("scripts/later.wsgi", include_str!("../apps/where/app.wsgi"));
+    assert_eq!(place(&server, "/x"), json!(["", "/x", "later.wsgi"]));
+    std::fs::remove_file(server.root.join("scripts/later.wsgi")).unwrap();
+    std::fs::create_dir(server.root.join("scripts/later.wsgi")).unwrap();
+    server.allow_log("WSGI01");
+    assert_ne!(server.get("/x").status, 200);
+});
+
 wsgi_test!(the_first_matching_alias_wins, |site| {
     let site = site.mount("/wiki", "where").mount("/blog", "environ").mount("/", "unread").mount("/late", "where");
     let server = site.expect_log("WSGIScriptAlias /late: never reached").start();

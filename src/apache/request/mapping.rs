@@ -1,6 +1,7 @@
 //! Where the URL was mapped to: file, handler, options and limits of the place, and what the environ tells of it.
 
 use std::ffi::CStr;
+use std::mem::MaybeUninit;
 
 use super::{Request, field, text};
 use crate::apache::pool::{InnerNul, bytes};
@@ -70,6 +71,32 @@ impl Request<'_> {
         // SAFETY: `lend` promised a live request_rec; the text lives in its pool.
         unsafe { (*self.raw.as_ptr()).filename = filename };
         Ok(())
+    }
+
+    /// Maps the URL to this file, with the rest as path info, if it is a regular file: false where it is not, and nothing is changed. httpd's
+    /// directory walk then takes both as they are, without a look at each directory where `Options FollowSymLinks` allows that.
+    ///
+    /// # Errors
+    /// A NUL inside; nothing is changed.
+    pub(crate) fn set_regular_file(&mut self, filename: &[u8], path_info: &[u8]) -> Result<bool, InnerNul> {
+        let (filename, path_info) = (self.copied(filename)?, self.copied(path_info)?);
+        let mut found = MaybeUninit::<raw::apr_finfo_t>::zeroed();
+        let wanted = raw::APR_FINFO_MIN as i32;
+        // SAFETY: a record for the answer, a NUL-terminated text in a live pool.
+        let status = unsafe { raw::apr_stat(found.as_mut_ptr(), filename, wanted, self.pool().as_raw()) };
+        // SAFETY: plain data, all zero bits is a value of it (`APR_NOFILE`).
+        let found = unsafe { found.assume_init() };
+        if status != 0 || found.filetype != raw::APR_REG {
+            return Ok(false);
+        }
+        let request = self.raw.as_ptr();
+        // SAFETY: `lend` promised a live request_rec; the texts live in its pool.
+        unsafe {
+            (*request).filename = filename;
+            (*request).path_info = path_info;
+            (*request).finfo = found;
+        }
+        Ok(true)
     }
 
     /// Names the handler.
