@@ -137,10 +137,36 @@ pub(super) fn enter<R>(interpreter: &Arc<Interpreter>, work: impl for<'py> FnOnc
         Some(attachment) => attachment,
         None => Attachment::new(interpreter)?,
     };
+    let _within = Within::new();
     // SAFETY: attached until `attachment` drops.
     let result = work(unsafe { Py::assume() });
     attachment.end();
     Ok(result)
+}
+
+/// How many threads have an [`enter`] under way and were attached in it, wherever they are now: running, waiting for something, or for
+/// the interpreter.
+static WITHIN: AtomicUsize = AtomicUsize::new(0);
+
+/// The calling thread is one of them until this drops.
+struct Within;
+
+impl Within {
+    fn new() -> Within {
+        WITHIN.fetch_add(1, Ordering::Relaxed);
+        Within
+    }
+}
+
+impl Drop for Within {
+    fn drop(&mut self) {
+        WITHIN.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Whether a thread is in the middle of something in an interpreter, perhaps the calling one, and may wait for it by now.
+pub(crate) fn is_anybody_within() -> bool {
+    WITHIN.load(Ordering::Relaxed) > 0
 }
 
 /// The calling thread is attached to an interpreter; detaches on every way out, a panic included.

@@ -12,7 +12,7 @@ use super::process::Process;
 use super::requests::Slot;
 use crate::application::{Job, Outcome, Watch};
 use crate::board::Task;
-use crate::python::{give_way, is_lingering, linger};
+use crate::python::{give_way, is_anybody_within, is_lingering, linger};
 use crate::supervise::worker::Event;
 use crate::wire::Request;
 use crate::wire::control::FromWorker;
@@ -66,7 +66,8 @@ impl Server {
     fn go_on(&self, seat: &Seat<'_>, own: &mut Vec<u8>) {
         let began = Instant::now();
         for _ in 1..TURN {
-            if !is_lingering() || began.elapsed() >= TURN_TIME {
+            // Who comes back from waiting in the middle of a request goes before the next one.
+            if !is_lingering() || is_anybody_within() || began.elapsed() >= TURN_TIME {
                 return;
             }
             let Ok(Some(taken)) = self.process.connections.wait(self.process, Some(Duration::ZERO)) else { return };
