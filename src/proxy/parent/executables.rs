@@ -1,8 +1,8 @@
 //! The programs of daemon mode: beside the module's own file, or where httpd has its modules.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -33,6 +33,9 @@ const WORKER: &str = "mod_wsgi-worker";
 
 /// Where httpd has its modules, as the build found it.
 const MODULES: &str = env!("WSGI_LIBEXECDIR");
+
+/// So much of a program is read at once: bytes.
+const PIECE: u64 = 64 * 1024;
 
 /// Finds the folders, and opens the supervisor and the worker of the module's Python; those of `before` where the ones there do not fit.
 ///
@@ -151,23 +154,39 @@ fn is_program(file: &File) -> bool {
     file.metadata().is_ok_and(|found| found.is_file() && found.mode() & 0o111 != 0)
 }
 
-/// Whether the program has these bytes somewhere. It is the opened file that is read, whatever its path names by now.
+/// Whether the program has these bytes somewhere. It is the opened file that is read, whatever its path names by now; piece by piece, since
+/// what httpd's parent has ever allocated each of its children has, too.
 fn speaks(program: &File, language: &[u8]) -> io::Result<bool> {
-    let bytes = fs::read(format!("/proc/self/fd/{}", program.as_raw_fd()))?;
-    let Some(first) = language.first() else { return Ok(true) };
-    let mut rest = bytes.as_slice();
+    let mut file = File::open(format!("/proc/self/fd/{}", program.as_raw_fd()))?;
+    let mut window = Vec::new();
+    loop {
+        // What may be the begin of it stays.
+        window.drain(..window.len().saturating_sub(language.len().saturating_sub(1)));
+        if file.by_ref().take(PIECE).read_to_end(&mut window)? == 0 {
+            return Ok(false);
+        }
+        if contains(&window, language) {
+            return Ok(true);
+        }
+    }
+}
+
+fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
+    let Some(first) = wanted.first() else { return true };
+    let mut rest = bytes;
     while let Some(at) = rest.iter().position(|byte| byte == first) {
         rest = rest.get(at..).unwrap_or_default();
-        if rest.starts_with(language) {
-            return Ok(true);
+        if rest.starts_with(wanted) {
+            return true;
         }
         rest = rest.get(1..).unwrap_or_default();
     }
-    Ok(false)
+    false
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
@@ -193,6 +212,20 @@ mod tests {
         let other = found().unwrap_err();
         assert!(other.contains("one/x") && other.contains("another build"), "{other}");
         fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn the_mark_of_the_build_is_found_wherever_it_stands() {
+        let path = std::env::temp_dir().join(format!("wsgi-executables-mark-{}", std::process::id()));
+        let mark = wire::LANGUAGE.as_bytes();
+        let piece = usize::try_from(PIECE).unwrap();
+        for at in [0, piece - mark.len(), piece - mark.len() + 1, piece - 1, piece, 3 * piece - 5] {
+            for (text, found) in [(mark, true), (&mark[..mark.len() - 1], false)] {
+                fs::write(&path, [&vec![mark[0]; at], text, b"more"].concat()).unwrap();
+                assert_eq!(speaks(&File::open(&path).unwrap(), mark).unwrap(), found, "at {at}");
+            }
+        }
+        fs::remove_file(&path).unwrap();
     }
 
     #[test]
