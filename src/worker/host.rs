@@ -38,6 +38,8 @@ pub(super) struct Frames<'q> {
     /// When something was sent last, where the request counts for `inactivity-timeout`.
     last: Option<Duration>,
     complete: bool,
+    /// The thread keeps the interpreter while it sends.
+    short: bool,
     /// The least serious level that the request's log shows.
     log_level: u8,
 }
@@ -72,6 +74,7 @@ impl<'q> Frames<'q> {
             ignore_activity: request.ignore_activity,
             last: None,
             complete: false,
+            short: process.pace.is_short(),
             log_level: request.log_level,
         }
     }
@@ -245,7 +248,7 @@ impl<'q> Frames<'q> {
 
 impl Host for Frames<'_> {
     fn gives_way(&self) -> bool {
-        true
+        self.short
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, InputError> {

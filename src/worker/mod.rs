@@ -19,6 +19,7 @@ mod control;
 mod host;
 mod lobby;
 mod log;
+mod pace;
 mod process;
 mod requests;
 mod serve;

@@ -12,6 +12,7 @@ use super::changes::Changes;
 use super::connection::Connections;
 use super::lobby::Lobby;
 use super::log;
+use super::pace::Pace;
 use super::requests::Requests;
 use super::watch;
 use crate::application::Applications;
@@ -30,6 +31,7 @@ pub(super) struct Process {
     pub(super) board: Board,
     pub(super) connections: Connections,
     pub(super) lobby: Lobby,
+    pub(super) pace: Pace,
     pub(super) channel: Channel,
     /// Wakes the control thread.
     pub(super) control: Wake,
@@ -68,6 +70,7 @@ impl Process {
             board,
             connections: Connections::new()?,
             lobby: Lobby::default(),
+            pace: Pace::default(),
             control: Wake::new()?,
             door: Wake::new()?,
             watch: OnceLock::new(),

@@ -16,7 +16,7 @@ use crate::python::{give_way, is_anybody_within, is_lingering, linger};
 use crate::supervise::worker::Event;
 use crate::wire::Request;
 use crate::wire::control::FromWorker;
-use crate::wsgi::{Level, Pairs, UrlScheme};
+use crate::wsgi::{Host as _, Level, Pairs, UrlScheme};
 
 /// So many requests a thread answers at most before another one has its turn.
 const TURN: usize = 16;
@@ -185,6 +185,7 @@ impl Server {
             }
         }
         let loaded = || self.process.requests.loaded();
+        let attached = Cell::new(None::<Instant>);
         let job = Job {
             group: request.application_group,
             script: request.script,
@@ -204,12 +205,20 @@ impl Server {
             watch: Some(Watch {
                 running: self.slot.settle(),
                 serial: course.serial,
-                attached: &|| course.seat.leave(),
+                attached: &|| {
+                    attached.set(Some(Instant::now()));
+                    course.seat.leave();
+                },
                 loaded: &loaded,
             }),
         };
-        linger();
+        if host.gives_way() {
+            linger();
+        }
         let outcome = self.process.applications.serve(&job, host);
+        if let Some(since) = attached.get() {
+            self.process.pace.note(since.elapsed());
+        }
         if outcome != Outcome::Changed {
             self.process.note_served(request.script, request.application_group);
         }
