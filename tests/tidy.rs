@@ -98,6 +98,12 @@ fn every_example_is_tried_by_a_server_test() {
 }
 
 #[test]
+fn every_recipe_has_its_tests() {
+    let tests: String = sources("tests/server").into_iter().map(|source| source.code).collect();
+    none(untested_recipes(&read("tests/server/recipes.rs"), 34, &tests));
+}
+
+#[test]
 fn the_architecture_page_names_every_room() {
     let page = read("docs/ARCHITECTURE.md");
     let mut rooms: Vec<String> = sources("src").iter().filter_map(Source::room).map(str::to_owned).collect();
@@ -520,6 +526,19 @@ fn unmentioned(rooms: &[String], page: &str) -> Vec<String> {
         .collect()
 }
 
+/// (i) Rows of the table of recipes, `//! | number | what | tests |`: each number has one, and each test in it is there.
+fn untested_recipes(table: &str, last: usize, tests: &str) -> Vec<String> {
+    let rows: Vec<Vec<&str>> =
+        table.lines().filter_map(|line| Some(line.strip_prefix("//! | ")?.split(" | ").collect())).collect();
+    let numbers: Vec<usize> = rows.iter().filter_map(|row| row.first()?.parse().ok()).collect();
+    let missing = (1..=last).filter(|number| !numbers.contains(number)).map(|number| format!("no row {number}"));
+    let names = rows.iter().filter_map(|row| row.get(2)).flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    let unknown = names
+        .filter(|name| !tests.contains(&format!("wsgi_test!({name},")))
+        .map(|name| format!("no server test is called {name}"));
+    missing.chain(unknown).map(|what| format!("the table of tests/server/recipes.rs: {what}")).collect()
+}
+
 // --- the rules on made-up sources ---
 
 #[test]
@@ -629,4 +648,8 @@ fn other_rules_see_what_they_look_for() {
     let rooms = ["config".to_owned(), "os".to_owned()];
     assert!(unmentioned(&rooms, "`config` and os/").is_empty());
     assert_eq!(unmentioned(&rooms, "configuration, cosy").len(), 2);
+
+    let table = "//! | # | what | tests |\n//! | 1 | `x` | `one`, `two` |\n//! | 2 | y | `one` |";
+    assert!(untested_recipes(table, 2, "wsgi_test!(one, |site| {}); wsgi_test!(two, groups, |site| {});").is_empty());
+    assert_eq!(untested_recipes(table, 3, "wsgi_test!(one, |site| {});").len(), 2);
 }

@@ -21,7 +21,7 @@ pub(crate) mod pythons;
 // Between child and worker: time limits, sizes, bodies both ways.
 mod relay;
 // Restarts, stops, and ends of httpd's own processes.
-mod restarts;
+pub(crate) mod restarts;
 // Service manager, logrotate, package manager.
 mod service;
 // The socket's other guests.
@@ -82,7 +82,7 @@ fn is_root() -> bool {
 }
 
 /// Two users of this machine, neither root nor httpd's own, with a home directory.
-fn two_users() -> Option<[User; 2]> {
+pub(crate) fn two_users() -> Option<[User; 2]> {
     if !is_root() {
         return None;
     }
@@ -99,6 +99,6 @@ fn two_users() -> Option<[User; 2]> {
 }
 
 /// The name of a user's own group.
-fn group_of(user: &User) -> String {
+pub(crate) fn group_of(user: &User) -> String {
     Group::from_gid(user.gid).unwrap().unwrap().name
 }

@@ -5,12 +5,13 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::access::{base64, digest_of as digest};
-use crate::daemon::pythons;
+use crate::daemon::{group_of, pythons, two_users};
 use crate::frameworks::environment;
 use crate::harness::folder::copy;
 use crate::harness::httpd::tree;
 use crate::harness::process::command_line;
-use crate::harness::{Request, Response, Server, Site, wsgi_test};
+use crate::harness::{Mpm, Request, Response, Server, Site, until, wsgi_test};
+use crate::recipes::{httxt2dbm, is_static, webdav};
 
 /// The site of an example: its folder, and the values an administrator would change.
 fn example(site: Site, name: &str) -> Site {
@@ -106,6 +107,172 @@ wsgi_test!(rewrite_root_conf, embedded, |site| {
     let server = example(site, "rewrite-root.conf").start();
     assert_eq!(ask(&server, "/page.txt").ok(), "static");
     assert_eq!(ask(&server, "/anything/else").ok(), "site /anything/else");
+});
+
+wsgi_test!(mixed_folder_conf, embedded_every_mpm, |site| {
+    let cgi = "#!/bin/sh\necho 'Content-Type: text/plain'\necho\necho from cgi\n";
+    let modules = ["negotiation", "autoindex", if site.setting.mpm == Mpm::Prefork { "cgi" } else { "cgid" }];
+    let site = site
+        .load(&modules)
+        .file("site/htdocs/one.wsgi", script("one"))
+        .file("site/htdocs/index.wsgi", script("index"))
+        .file("site/htdocs/old.cgi", cgi)
+        .file("site/htdocs/page.txt", "static")
+        .file("site/htdocs/pages/index.html", "page")
+        .file("site/htdocs/pages/index.wsgi", "never run")
+        .file("site/htdocs/plain/readme.txt", "x");
+    site.root.chmod("site/htdocs/old.cgi", 0o755);
+    let server = example(site, "mixed-folder.conf").start();
+    for target in ["/one.wsgi/x", "/one/x"] {
+        assert_eq!(ask(&server, target).ok(), "one /x");
+    }
+    for target in ["/old.cgi", "/old"] {
+        assert_eq!(ask(&server, target).ok(), "from cgi\n");
+    }
+    for (target, text) in [("/page.txt", "static"), ("/page", "static"), ("/pages/", "page")] {
+        let response = ask(&server, target);
+        assert!(is_static(&response) && response.text() == text, "{target}: {response:?}");
+    }
+    assert_eq!(ask(&server, "/").ok().trim(), "index");
+    assert!(ask(&server, "/plain/").ok().contains("readme.txt"));
+});
+
+wsgi_test!(htaccess_conf, embedded, |site| {
+    let cgi = "#!/bin/sh\necho 'Content-Type: text/plain'\necho\necho from cgi\n";
+    copy(&tree().join("conf-examples/htaccess"), &site.root.join("site/htdocs"));
+    let site = site.load(&["cgid"]).file("site/htdocs/one.wsgi", script("one"));
+    let site = site.file("site/htdocs/index.wsgi", script("index")).file("site/htdocs/old.cgi", cgi);
+    site.root.chmod("site/htdocs/old.cgi", 0o755);
+    let server = example(site, "htaccess.conf").start();
+    assert_eq!(ask(&server, "/").ok().trim(), "index");
+    assert_eq!(ask(&server, "/one.wsgi/x").ok(), "one /x");
+    assert_eq!(ask(&server, "/old.cgi").ok(), "from cgi\n");
+    // It is the file that decides, and the server's configuration what the file may.
+    std::fs::remove_file(server.root.join("site/htdocs/.htaccess")).unwrap();
+    assert_eq!(ask(&server, "/one.wsgi").ok(), script("one"));
+    server.root.write("site/htdocs/.htaccess", "WSGIProcessGroup %{GLOBAL}");
+    assert_eq!(ask(&server, "/one.wsgi").status, 500);
+    server.expect_log("WSGIProcessGroup not allowed here");
+});
+
+wsgi_test!(static_files_conf, embedded, |site| {
+    let mut site = site.file("site/scripts/site.wsgi", script("site"));
+    let files = ["static/robots.txt", "static/favicon.ico", "static/styles/site.css", "media/a.txt", "media/a.wsgi"];
+    for file in files {
+        site = site.file(&format!("site/{file}"), file);
+    }
+    let server = example(site, "static-files.conf").start();
+    for (target, file) in
+        ["/robots.txt", "/favicon.ico", "/site.css", "/media/a.txt", "/media/a.wsgi"].iter().zip(files)
+    {
+        let response = ask(&server, target);
+        assert!(is_static(&response) && response.text() == file, "{target}: {response:?}");
+    }
+    assert_eq!(ask(&server, "/").ok(), "site /");
+    assert_eq!(ask(&server, "/more/site.css").ok(), "site /more/site.css");
+    assert_eq!(named(&server, "(wsgi:shop.example)"), 1);
+});
+
+wsgi_test!(two_sites_conf, embedded, |site| {
+    let Some(users) = two_users() else { return };
+    let text = "import os, sys\ndef application(environ, start_response):\n    \
+                print(environ['QUERY_STRING'], file=sys.stderr)\n    start_response('200 OK', [])\n    \
+                return [('%d %d %s' % (os.getuid(), os.getgid(), os.getcwd())).encode()]\n";
+    let mut site = site;
+    for (number, user) in (1..).zip(&users) {
+        site = site.file(&format!("site{number}/site.wsgi"), text).conf(&format!(
+            "Define SITE{number} ${{ROOT}}/site{number}\nDefine HOST{number} site{number}.example\n\
+             Define USER{number} {}\nDefine GROUP{number} {}",
+            user.name,
+            group_of(user)
+        ));
+        for path in [format!("site{number}"), format!("site{number}/site.wsgi")] {
+            std::os::unix::fs::chown(site.root.join(&path), Some(user.uid.as_raw()), None).unwrap();
+        }
+    }
+    let server = site.conf("Define LOGS ${ROOT}/logs\nInclude ${TREE}/conf-examples/two-sites.conf").start();
+    for (number, user) in (1..).zip(&users) {
+        let target = format!("/?asked-{number}");
+        let response = server.ask(&Request::get(&target).header("Host", &format!("site{number}.example")));
+        let folder = server.root.join(&format!("site{number}"));
+        assert_eq!(response.ok(), format!("{} {} {}", user.uid, user.gid, folder.display()));
+        assert_eq!(named(&server, &format!("(wsgi:site{number}.example)")), 2);
+        for kind in ["error", "access"] {
+            let log = |number: usize| server.root.read(&format!("logs/site{number}-{kind}.log"));
+            until("its line", || log(number).contains(&target[2..]).then_some(()));
+            assert!(!log(3 - number).contains(&target[2..]), "{kind} log of the other site");
+        }
+    }
+});
+
+wsgi_test!(userdir_conf, embedded, |site| {
+    let mut site = site.load(&["rewrite", "userdir"]);
+    for user in ["joe", "bob", "root"] {
+        let folder = format!("home/{user}/public_html");
+        site =
+            site.file(&format!("{folder}/wsgi-scripts/a.wsgi"), script("a")).file(&format!("{folder}/a.wsgi"), "text");
+    }
+    let site = site.file("home/joe/public_html/wsgi-scripts/b.wsgi", script("b"));
+    let site = site.conf("Define HOMES ${ROOT}/home\nDefine HOST shop.example");
+    let server = site.conf("Include ${TREE}/conf-examples/userdir.conf").start();
+    for (target, text, group) in [
+        ("/~joe/wsgi-scripts/a.wsgi/x", "a /x", "~joe"),
+        ("/~joe/wsgi-scripts/b.wsgi", "b ", "~joe"),
+        ("/~bob/wsgi-scripts/a.wsgi", "a ", "~bob"),
+    ] {
+        let response = ask(&server, target);
+        assert_eq!((response.ok().as_str(), response.header("X-Group")), (text, Some(group)), "{target}");
+    }
+    assert_eq!(ask(&server, "/~joe/a.wsgi").ok(), "text");
+    assert_eq!(ask(&server, "/~root/wsgi-scripts/a.wsgi").status, 404);
+});
+
+wsgi_test!(rewrite_map_conf, embedded, |site| {
+    let setting = site.setting;
+    let text = "def application(environ, start_response):\n    start_response('200 OK', [])\n    \
+                return [environ['mod_wsgi.process_group'].encode()]\n";
+    let start = |lines: &str, database: bool| {
+        let site = Site::new("rewrite-map", setting).unwrap().load(&["rewrite"]).file("site/site.wsgi", text);
+        let site = site.file("site/groups.txt", "/shop shop\n/blog blog\n/wrong %{GLOBAL}\n");
+        if database && !httxt2dbm(&site, "site/groups.txt", "site/groups.dbm") {
+            return None;
+        }
+        Some(example(site.conf(lines), "rewrite-map.conf").start())
+    };
+    for server in [start("", false), start("Define DBM", true)].into_iter().flatten() {
+        for (target, group) in [("/shop/x", "shop"), ("/blog", "blog"), ("/", "others"), ("/shopping", "others")] {
+            assert_eq!(ask(&server, target).ok(), group, "{target}");
+        }
+        assert_eq!(ask(&server, "/wrong").status, 500);
+        server.expect_log("WSGI0149");
+    }
+    // The file is read again when it has changed.
+    let server = start("", false).unwrap();
+    assert_eq!(ask(&server, "/shop").ok(), "shop");
+    server.root.write("site/new", "/shop blog\n");
+    let new = std::fs::File::options().write(true).open(server.root.join("site/new")).unwrap();
+    new.set_modified(std::time::SystemTime::now() + std::time::Duration::from_secs(5)).unwrap();
+    std::fs::rename(server.root.join("site/new"), server.root.join("site/groups.txt")).unwrap();
+    assert_eq!(ask(&server, "/shop").ok(), "blog");
+});
+
+wsgi_test!(webdav_conf, embedded, |site| {
+    let elsewhere = webdav::files(Site::new("webdav-elsewhere", site.setting).unwrap());
+    let server = example(webdav::files(site).conf("Define OFFICE 127.0.0.1"), "webdav.conf").start();
+    webdav::session(&server);
+    assert_eq!(named(&server, "(wsgi:files)"), 1);
+    // From another address files can be read only.
+    let server = example(elsewhere.file("site/data/old.txt", "old"), "webdav.conf").expect_log("AH01630").start();
+    let ask = |method: &str, target: &str| {
+        let request = Request::new(method, target).header("Host", "shop.example");
+        server.ask(&request.header("Authorization", &webdav::joe()))
+    };
+    assert_eq!(ask("GET", "/old.txt").ok(), "old");
+    assert_eq!(ask("PROPFIND", "/").status, 207);
+    for method in ["PUT", "DELETE", "MKCOL", "LOCK", "PROPPATCH", "MOVE", "POST", "BREW"] {
+        assert_eq!(ask(method, "/old.txt").status, 403, "{method}");
+    }
+    assert_eq!(server.root.read("site/data/old.txt"), "old");
 });
 
 /// A site whose users are told by `auth/users.py`: joe in the group staff, ann in that and in admins.

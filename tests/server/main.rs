@@ -44,6 +44,8 @@ mod mapping;
 mod python_api;
 // Which Python, set up how.
 mod python_setup;
+// What users start from: a table of configurations, and tests of those that no other module has.
+mod recipes;
 // Responses, good and broken.
 mod response;
 // Scripts as modules.

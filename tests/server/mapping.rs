@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Request, Server, Site, wsgi_test};
+use crate::harness::{Mpm, Request, Server, Site, wsgi_test};
 
 /// SCRIPT_NAME, PATH_INFO and file name of the script that answered.
 fn place(server: &Server, target: &str) -> Value {
@@ -137,12 +137,13 @@ wsgi_test!(accept_path_info_off_refuses_the_rest, |site| {
 
 /// Rows 8 to 10: scripts, CGI programs and static files in one directory.
 fn mixed(site: Site, options: &str) -> Server {
-    let site = scripts(site).load(&["cgid", "negotiation", "autoindex"]).conf("Alias /s/ ${ROOT}/scripts/").conf(GRANT);
+    let cgi = if site.setting.mpm == Mpm::Prefork { "cgi" } else { "cgid" };
+    let site = scripts(site).load(&[cgi, "negotiation", "autoindex"]).conf("Alias /s/ ${ROOT}/scripts/").conf(GRANT);
     let lines = "AddHandler cgi-script .cgi\n  AddHandler wsgi-script .wsgi\n";
     site.conf(&format!("<Directory ${{ROOT}}/scripts>\n  {lines}  {options}\n</Directory>")).start()
 }
 
-wsgi_test!(scripts_live_beside_cgi_and_static_files, |site| {
+wsgi_test!(scripts_live_beside_cgi_and_static_files, every_mpm, |site| {
     let server = mixed(site, "Options ExecCGI");
     assert_eq!(place(&server, "/s/one.wsgi/x"), json!(["/s/one.wsgi", "/x", "one.wsgi"]));
     assert_eq!(server.get("/s/old.cgi").ok(), "from cgi\n");

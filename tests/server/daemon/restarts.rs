@@ -30,7 +30,7 @@ pub(super) fn under_load(server: &Server, work: impl FnOnce()) {
 }
 
 /// Ends the load, also where the work panics.
-pub(super) struct Done<'a>(pub(super) &'a AtomicBool);
+pub(crate) struct Done<'a>(pub(crate) &'a AtomicBool);
 
 impl Drop for Done<'_> {
     fn drop(&mut self) {

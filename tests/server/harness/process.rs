@@ -26,10 +26,12 @@ pub(crate) fn descendants_of(id: u32) -> Vec<u32> {
     all
 }
 
-/// Whether it still runs; a zombie has ended, its parent has not looked yet.
+/// Whether it still runs; a zombie has ended, its parent has not looked yet. One that was killed and has threads left, which a busy
+/// machine does not let end, still has its sockets, too.
 pub(crate) fn is_alive(id: u32) -> bool {
     let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
-    !status.is_empty() && !status.contains("State:\tZ")
+    let threads = || fs::read_dir(format!("/proc/{id}/task")).map_or(0, Iterator::count);
+    !status.is_empty() && (!status.contains("State:\tZ") || threads() > 1)
 }
 
 /// Waits until it has ended.
