@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::DaemonOptions;
+use crate::config::{DaemonOptions, Interpreters};
 
 /// Parent to supervisor. A configuration is `Begin`, its groups, `Commit`; nothing changes before `Commit`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -93,12 +93,9 @@ pub struct PythonSettings {
     /// None: Python decides. Some(None): random. Some(Some(n)): fixed.
     pub hash_seed: Option<Option<u32>>,
     pub dont_write_bytecode: bool,
-    /// Seconds.
-    pub switch_interval: Option<f64>,
+    /// The group's part.
+    pub interpreters: Interpreters,
     pub destroy_interpreter: bool,
-    pub restrict_stdin: bool,
-    pub restrict_stdout: bool,
-    pub restrict_signal: bool,
     pub case_sensitivity: bool,
     pub module_version: [u32; 3],
     pub apache: Apache,
