@@ -87,6 +87,7 @@ pub fn lint<'a>(
     found.extend(too_many_interpreters(&servers, &mounts, facts.children));
     found.extend(everybody_is_believed(&servers));
     found.extend(vain_gil(&servers, &mounts, facts));
+    found.extend(sections_of_no_group(&servers));
     found
 }
 
@@ -446,6 +447,24 @@ fn vain_gil(servers: &[Server<'_>], mounts: &[Mount<'_>], facts: &Facts<'_>) -> 
         )
     });
     own.into_iter().chain(none).collect()
+}
+
+/// `<WSGIInterpreterOptions>` for processes that there are none of.
+fn sections_of_no_group(servers: &[Server<'_>]) -> Vec<String> {
+    let sections = servers.first().map_or(&[][..], |main| &main.config.process.interpreters.some);
+    let missing = |name: &&Vec<u8>| !name.is_empty() && group_of(servers, name).is_none();
+    let mut names: Vec<&Vec<u8>> =
+        sections.iter().filter_map(|one| one.process_group.as_ref()).filter(missing).collect();
+    names.sort();
+    names.dedup();
+    let sentence = |name: &Vec<u8>| {
+        format!(
+            "WSGI0630: <WSGIInterpreterOptions process-group={}> is for no process: there is no daemon process group of that name; correct it \
+             (upper and lower case count), or write %{{GLOBAL}} for httpd's own children",
+            shown(name)
+        )
+    };
+    names.into_iter().map(sentence).collect()
 }
 
 fn processes_shown(name: &[u8], python: Python) -> String {

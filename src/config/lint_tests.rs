@@ -288,3 +288,11 @@ fn free_threading_takes_a_python_that_was_built_for_it() {
     let facts = Facts { python: built, ..facts() };
     assert_said(&said(&[("main", &[ON, ALIAS])], &facts), &[], ON);
 }
+
+#[test]
+fn a_section_for_a_group_that_does_not_exist_is_named() {
+    let section = |name: &str| format!("<WSGIInterpreterOptions process-group={name}>");
+    one(&[SHOP, CHOICE, &section("Shop"), &section("Shop")], &["WSGI0630", "process-group=Shop>", "%{GLOBAL}"]);
+    one(&[SHOP, CHOICE, &section("shop"), &section("%{GLOBAL}"), "<WSGIInterpreterOptions>"], &[]);
+    several(&[("main", &[&section("shop")]), ("blog", &[SHOP, CHOICE])], &[]);
+}

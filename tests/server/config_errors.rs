@@ -3,7 +3,7 @@
 use crate::harness::{Site, wsgi_test};
 
 /// Tests one site per line: it must be refused and the answer name all of `texts`.
-fn refused(site: &Site, table: &[(&str, &[&str])]) {
+pub(crate) fn refused(site: &Site, table: &[(&str, &[&str])]) {
     for (lines, texts) in table {
         let (passed, output) = Site::new("config", site.setting).unwrap().conf(lines).test();
         assert!(!passed, "loads: {lines}");
@@ -14,7 +14,7 @@ fn refused(site: &Site, table: &[(&str, &[&str])]) {
 }
 
 /// Tests one site per line: it must load and the answer name all of `texts`.
-fn loads(site: &Site, table: &[(&str, &[&str])]) {
+pub(crate) fn loads(site: &Site, table: &[(&str, &[&str])]) {
     for (lines, texts) in table {
         let (passed, output) = Site::new("config", site.setting).unwrap().conf(lines).test();
         assert!(passed, "{lines} is refused:\n{output}");

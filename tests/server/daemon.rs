@@ -16,6 +16,8 @@ mod groups;
 mod life;
 // How a process is set up.
 mod process;
+// Interpreters with a GIL of their own.
+mod own_gil;
 // Groups of other Python versions.
 pub(crate) mod pythons;
 // Between child and worker: time limits, sizes, bodies both ways.
