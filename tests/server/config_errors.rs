@@ -152,6 +152,7 @@ wsgi_test!(what_can_not_be_meant_is_named_at_the_test, embedded, |site| {
         ("WSGIScriptAlias / /nowhere/app.wsgi".to_owned(), &["WSGI0583", "/nowhere/app.wsgi"]),
         ("WSGIDaemonProcess shop home=/nowhere\nWSGIProcessGroup shop".to_owned(), &["WSGI0584", "home \"/nowhere\""]),
         ("WSGIPythonHome /nowhere/venv".to_owned(), &["WSGI0585", "/nowhere/venv"]),
+        (host("WSGITrustedProxyHeaders X-Forwarded-For"), &["WSGI0588", "shop.example", "every client"]),
     ] {
         let output = tested(Site::new("advice", site.setting).unwrap().files("environ").conf(&lines));
         for text in texts {
