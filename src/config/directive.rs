@@ -31,7 +31,7 @@ impl Context {
     pub fn in_httpd_words(self) -> &'static str {
         match self {
             Self::Global => "server config",
-            Self::GlobalOrOptions => "server config, <WSGIInterpreterOptions>",
+            Self::GlobalOrOptions => "server config, `<WSGIInterpreterOptions>`",
             Self::Server => "server config, virtual host",
             Self::ServerOrDirectory => "server config, virtual host, directory",
             Self::FileInfo => "server config, virtual host, directory, .htaccess",
