@@ -14,7 +14,7 @@ pub enum ToSupervisor {
     /// where the supervisor says which can't be started (`board::States`); read by children.
     Begin { generation: u32 },
     /// One group. Descriptors: a listening socket for each process, in the order of their slots; then the group's board
-    /// (`board::BoardLayout`); then its error log; then the worker's executable.
+    /// (`board::BoardLayout`); then its error log; then the worker's executable; then, if there is one, the memory of `scoreboard`.
     Group(Box<GroupSettings>),
     /// The configuration is whole. Groups that it does not name drain and end.
     Commit,
@@ -47,6 +47,8 @@ pub struct GroupSettings {
     pub alone: Option<Vec<u8>>,
     /// The paths of the listening sockets, by slot; for messages.
     pub sockets: Vec<Vec<u8>>,
+    /// With `server-metrics`: how many numbers the memory has in which children put up what httpd's scoreboard shows (`board::Notice`).
+    pub scoreboard: Option<usize>,
     /// httpd's effective LogLevel for our module in the group's server, as httpd counts (3 error .. 7 debug, 8 trace1).
     pub log_level: u8,
     /// What is not the workers' to know, nor in the key.
@@ -116,7 +118,8 @@ pub struct Apache {
 /// Supervisor to worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ToWorker {
-    /// The first message. Descriptors: the listening socket; where the worker has a `seat` on it, the group's board. `preload`: scripts that
+    /// The first message. Descriptors: the listening socket; where the worker has a `seat` on it, the group's board;
+    /// if there is one, the memory of `GroupSettings::scoreboard`. `preload`: scripts that
     /// the outgoing worker served, to be loaded before `Ready`.
     Settings { group: Box<GroupSettings>, slot: u32, seat: Option<usize>, preload: Vec<(Vec<u8>, Vec<u8>)> },
     /// It has said `Ready`: it accepts from now on.

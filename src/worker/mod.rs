@@ -21,6 +21,7 @@ mod lobby;
 mod log;
 mod process;
 mod requests;
+mod scoreboard;
 mod serve;
 mod watch;
 

@@ -24,6 +24,8 @@ pub(crate) mod pythons;
 mod relay;
 // Restarts, stops, and ends of httpd's own processes.
 mod restarts;
+// What applications know of httpd's children.
+mod scoreboard;
 // Service manager, logrotate, package manager.
 mod service;
 // The socket's other guests.

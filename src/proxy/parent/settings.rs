@@ -9,6 +9,7 @@ use md5::{Digest as _, Md5};
 use super::identity::{self, Httpd};
 use super::pythons;
 use crate::apache::{Server, server};
+use crate::board::Notice;
 use crate::config::{
     self, DaemonGroup, HashSeed, ImportOrigin, InterpreterOptions, Interpreters, ProcessConfig, ServerConfig,
 };
@@ -77,6 +78,7 @@ fn one<'s>(
         imports,
         alone,
         sockets: Vec::new(),
+        scoreboard: options.server_metrics().then(scoreboard_words),
         log_level: host.log_level(),
         log: LogSettings::default(),
     };
@@ -156,6 +158,15 @@ fn python(process: &ProcessConfig, group: &DaemonGroup) -> PythonSettings {
             threads: server::max_threads().unwrap_or(1).max(1),
         },
     }
+}
+
+/// What the text about httpd's scoreboard takes at most, far more than usual: pages that are not written to are none.
+fn scoreboard_words() -> usize {
+    const THREAD: usize = 1500;
+    const MOST: usize = 64 << 20;
+    let limit = |count: Option<u32>| usize::try_from(count.unwrap_or(1).max(1)).unwrap_or(usize::MAX);
+    let threads = limit(server::child_limit()).saturating_mul(limit(server::thread_limit()).saturating_add(1));
+    Notice::words(threads.saturating_mul(THREAD).min(MOST))
 }
 
 /// The group's part, with its own options in place of lines for all.
