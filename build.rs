@@ -20,12 +20,12 @@ fn main() -> ExitCode {
 
 /// What module and programs must have in common: a digest (FNV-1a) of the sources of all that passes between them.
 fn language() -> u64 {
-    let mut files = vec![PathBuf::from("src/config/daemon.rs")];
+    let mut files: Vec<PathBuf> = ["daemon", "interpreter"].map(|name| format!("src/config/{name}.rs").into()).into();
+    files.iter().for_each(|file| println!("cargo:rerun-if-changed={}", file.display()));
     for room in ["src/wire", "src/board"] {
         println!("cargo:rerun-if-changed={room}");
         files.extend(fs::read_dir(room).into_iter().flatten().flatten().map(|entry| entry.path()));
     }
-    println!("cargo:rerun-if-changed=src/config/daemon.rs");
     files.sort();
     let bytes = files.into_iter().filter_map(|file| fs::read(file).ok()).flatten();
     bytes.fold(0xcbf2_9ce4_8422_2325, |digest, byte| (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))

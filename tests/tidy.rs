@@ -28,7 +28,11 @@ const ROOMS: &[(&str, &[&str], Unsafe)] = &[
     ("front", &["apache", "wsgi", "config"], Unsafe::Never),
     ("embedded", &["front", "apache", "application", "python", "wsgi", "metrics", "config"], Unsafe::Never),
     ("proxy", &["front", "apache", "os", "wire", "board", "wsgi", "config"], Unsafe::Never),
-    ("worker", &["application", "python", "os", "supervise", "wire", "board", "wsgi", "config"], Unsafe::Never),
+    (
+        "worker",
+        &["application", "python", "os", "supervise", "wire", "board", "wsgi", "metrics", "config"],
+        Unsafe::Never,
+    ),
     ("supervisor", &["os", "supervise", "wire", "board", "config"], Unsafe::Never),
     ("access", &["embedded", "front", "apache", "application", "wsgi", "config"], Unsafe::Never),
     ("express", &["os", "config"], Unsafe::Never),

@@ -181,6 +181,35 @@ impl<'c> Command<'c> {
         Some((file, u32::try_from(line).ok()?))
     }
 
+    /// The name of the section that it stands in directly, with its `<`; sections that httpd takes away when it reads them (`<IfModule>`)
+    /// do not count.
+    pub(crate) fn parent_name(&self) -> Option<&[u8]> {
+        let directive = NonNull::new(field!(self.directive))?;
+        // SAFETY: httpd's configuration tree, alive for the call.
+        let parent = NonNull::new(unsafe { (*directive.as_ptr()).parent })?;
+        // SAFETY: as above.
+        let name = unsafe { (*parent.as_ptr()).directive };
+        // SAFETY: NUL-terminated in the tree.
+        unsafe { bytes(name) }
+    }
+
+    /// Has httpd read what stands in the section that this directive begins, in the same place of the configuration. Our records are lent to
+    /// nobody meanwhile: `&mut self`.
+    ///
+    /// # Errors
+    /// What httpd, or a directive's function, says of a line there.
+    pub(crate) fn read_inside(&mut self) -> Result<(), String> {
+        let Some(directive) = NonNull::new(field!(self.directive)) else { return Ok(()) };
+        // SAFETY: httpd's configuration tree, alive for the call.
+        let inside = unsafe { (*directive.as_ptr()).first_child };
+        let place = field!(self.context);
+        // SAFETY: the tree, and what httpd gave us for this directive.
+        let refusal = unsafe { raw::ap_walk_config(inside, self.raw.as_ptr(), place) };
+        // SAFETY: NULL or NUL-terminated, alive for the call.
+        let refusal = unsafe { bytes(refusal) };
+        refusal.map_or(Ok(()), |refusal| Err(String::from_utf8_lossy(refusal).into_owned()))
+    }
+
     /// In a `.htaccess` file, so read for one request on its thread?
     pub(crate) fn is_htaccess(&self) -> bool {
         // SAFETY: httpd lends a live record for the call, which this only reads.

@@ -221,6 +221,11 @@ pub(crate) fn child_limit() -> Option<u32> {
     query(raw::AP_MPMQ_HARD_LIMIT_DAEMONS).and_then(|count| u32::try_from(count).ok())
 }
 
+/// How many threads a child may have, in any configuration until httpd is started anew.
+pub(crate) fn thread_limit() -> Option<u32> {
+    query(raw::AP_MPMQ_HARD_LIMIT_THREADS).and_then(|count| u32::try_from(count).ok())
+}
+
 /// How many request threads a child has; 0 where the MPM has no threads.
 pub(crate) fn max_threads() -> Option<u32> {
     query(raw::AP_MPMQ_MAX_THREADS).and_then(|count| u32::try_from(count).ok())

@@ -77,6 +77,7 @@ pub struct DaemonOptions {
     pub cpu_priority: Option<i32>,
     pub memory_limit: Option<u64>,
     pub virtual_memory_limit: Option<u64>,
+    pub server_metrics: Option<bool>,
 }
 
 impl DaemonOptions {
@@ -107,6 +108,11 @@ impl DaemonOptions {
             None | Some(b"%{GROUP}") => [b"(wsgi:", name, b")"].concat(),
             Some(text) => text.to_vec(),
         }
+    }
+
+    /// `server-metrics`: whether applications may know what httpd's children do; Off if unset.
+    pub fn server_metrics(&self) -> bool {
+        self.server_metrics.unwrap_or(false)
     }
 
     /// `maximum-requests` after which a process is replaced.

@@ -14,7 +14,7 @@ use super::{Level, Place, Refusal, Words};
 pub enum Context {
     /// Once for the whole server: outside every section, the virtual host's too.
     Global,
-    /// As [`Context::Global`], and inside `<WSGIInterpreterOptions>` when that container comes.
+    /// As [`Context::Global`], and inside `<WSGIInterpreterOptions>`.
     GlobalOrOptions,
     /// Main server and virtual hosts.
     Server,
@@ -30,7 +30,8 @@ impl Context {
     /// The place in the words of httpd's own manual.
     pub fn in_httpd_words(self) -> &'static str {
         match self {
-            Self::Global | Self::GlobalOrOptions => "server config",
+            Self::Global => "server config",
+            Self::GlobalOrOptions => "server config, `<WSGIInterpreterOptions>`",
             Self::Server => "server config, virtual host",
             Self::ServerOrDirectory => "server config, virtual host, directory",
             Self::FileInfo => "server config, virtual host, directory, .htaccess",
@@ -80,6 +81,10 @@ pub enum Merge {
     InnerWins,
     /// Lines in one place add up; an inner place's list replaces an outer one's.
     InnerList,
+    /// The nearest `<WSGIInterpreterOptions>` that has it, else the last line outside.
+    NearestInterpreters,
+    /// All lists that are for an interpreter; the nearest one's entries are searched first.
+    OuterFirst,
     /// Merged by name; an inner entry replaces the outer one of that name.
     ByName,
     /// Nothing to merge.
@@ -99,6 +104,12 @@ impl Merge {
                 "the innermost place that sets it counts: directory, then virtual host, then main server; in one place the last line counts"
             }
             Self::InnerList => "lines in one place add up; an inner place's list replaces the outer one's",
+            Self::NearestInterpreters => {
+                "the nearest `<WSGIInterpreterOptions>` that sets it counts, else the line outside; in one place the last line counts"
+            }
+            Self::OuterFirst => {
+                "the lists of all `<WSGIInterpreterOptions>` that are for an interpreter add up; in one place the last line counts"
+            }
             Self::ByName => "merged by name; an inner entry replaces an outer one of the same name",
             Self::Nothing => "nothing to merge",
         }
@@ -111,8 +122,6 @@ pub enum Standing {
     InEffect,
     /// Checked and accepted; the text says why it changes nothing.
     LoadsWithoutEffect(&'static str),
-    /// Refused; the text goes on from the directive's name and says what is missing and what to do instead.
-    Later(&'static str),
     /// A name of older releases; the text says what to write today. `apply` accepts harmless values with a notice.
     Obsolete(&'static str),
 }
@@ -208,6 +217,12 @@ impl Directive {
 pub fn apply(directive: &Directive, raw: &[u8], place: &mut Place<'_>) -> Result<(), Refusal> {
     check_place(directive, place)?;
     let words = Words::split(directive, raw, place.surroundings)?;
+    if place.in_options && directive.context != Context::GlobalOrOptions {
+        place.surroundings.warn(format!(
+            "{} stands in <WSGIInterpreterOptions>, where it holds for all as if it stood outside; move it there",
+            directive.title()
+        ));
+    }
     (directive.apply)(place, &words)
 }
 
@@ -215,6 +230,9 @@ fn check_place(directive: &Directive, place: &Place<'_>) -> Result<(), Refusal> 
     let wrong = |remedy: &'static str| Err(Refusal::NotHere { directive: directive.name(), remedy });
     let in_server = place.level == Level::Server;
     match directive.context {
+        _ if directive.kind == Kind::Section && place.in_options => {
+            wrong("can't stand in another one; close that first, and write both names into one line if both are meant")
+        }
         Context::Global | Context::GlobalOrOptions if !in_server || !place.main_server => {
             wrong("is set once for the whole server; move it outside <VirtualHost> and all other sections")
         }

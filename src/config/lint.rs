@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 
 use super::check::{Server, all, line_of, own_aliases};
 use super::group::fixed_name;
+use super::python_home::OWN_GIL;
 use super::refusal::shown;
-use super::{Alias, AliasPattern, DaemonGroup, ImportOrigin, SectionGroup, ServerConfig};
+use super::{Alias, AliasPattern, DaemonGroup, ImportOrigin, PythonVersion, SectionGroup, ServerConfig};
 
 /// So many interpreters in httpd's children, each with a copy of its application, are no longer what somebody means: at some 30 MB for a
 /// small application they are 3 GB. httpd's defaults are below that with the event MPM (16 children) and six applications, and above it
@@ -47,6 +48,14 @@ pub struct SocketDirectory {
     pub groups: Vec<u32>,
 }
 
+/// A Python that runs applications.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Python {
+    pub version: PythonVersion,
+    /// Built to run without the GIL.
+    pub free_threaded: bool,
+}
+
 /// What the rules must know of the world outside.
 pub struct Facts<'f> {
     pub look: &'f dyn Fn(&Path) -> Seen,
@@ -54,6 +63,10 @@ pub struct Facts<'f> {
     pub children: Option<u32>,
     /// None where children are who the parent is.
     pub sockets: Option<SocketDirectory>,
+    /// The module's own Python.
+    pub python: Python,
+    /// The Python of a group's processes, as far as it is known.
+    pub python_of: &'f dyn Fn(&DaemonGroup) -> Python,
 }
 
 /// What is to be warned about, a sentence each. Pass each server's `ServerName` and merged record, the main server first.
@@ -72,6 +85,9 @@ pub fn lint<'a>(
         found.extend(facts.sockets.as_ref().and_then(closed_directory));
     }
     found.extend(too_many_interpreters(&servers, &mounts, facts.children));
+    found.extend(everybody_is_believed(&servers));
+    found.extend(vain_gil(&servers, &mounts, facts));
+    found.extend(sections_of_no_group(&servers));
     found
 }
 
@@ -378,6 +394,86 @@ fn too_many_interpreters(servers: &[Server<'_>], mounts: &[Mount<'_>], children:
             interpreters.len()
         )
     })
+}
+
+/// Headers of proxies, and no word anywhere of who these are. What virtual hosts have from the main server they may add to.
+fn everybody_is_believed(servers: &[Server<'_>]) -> Vec<String> {
+    let names_proxies = |server: &Server<'_>| server.config.chosen.trusted_proxies;
+    let is_open = |server: &&Server<'_>| {
+        let chosen = &server.config.chosen;
+        let named = if server.number == 0 {
+            servers.iter().any(names_proxies)
+        } else {
+            names_proxies(server) || servers.first().is_some_and(names_proxies)
+        };
+        chosen.proxy_headers && !named
+    };
+    let sentence = |server: &Server<'_>| {
+        format!(
+            "WSGI0588: {} has WSGITrustedProxyHeaders without WSGITrustedProxies, so every client is believed: it can give itself another address, \
+             host name or scheme; name the proxies, as in \"WSGITrustedProxies 10.0.0.1\"",
+            server.shown()
+        )
+    };
+    servers.iter().filter(is_open).map(sentence).collect()
+}
+
+/// Lines about the GIL for processes whose Python can't do that. Children of httpd count where they may run applications.
+fn vain_gil(servers: &[Server<'_>], mounts: &[Mount<'_>], facts: &Facts<'_>) -> Vec<String> {
+    let Some(main) = servers.first() else { return Vec::new() };
+    let process = &main.config.process;
+    let groups = || servers.iter().flat_map(|server| &server.config.daemons);
+    let runs_here = |mount: &Mount<'_>| matches!(mount.processes, Processes::Unsaid | Processes::Group(b""));
+    let embedded = !process.restrict_embedded && (groups().next().is_none() || mounts.iter().any(runs_here));
+    let children = embedded.then_some((&b""[..], facts.python));
+    let daemons = groups().map(|group| (group.name.as_slice(), (facts.python_of)(group)));
+    let all: Vec<(&[u8], Python)> = children.into_iter().chain(daemons).collect();
+    let named = |is_vain: &dyn Fn(&[u8], Python) -> bool| {
+        let vain = all.iter().filter(|(name, python)| is_vain(name, *python));
+        let named: Vec<String> = vain.map(|(name, python)| processes_shown(name, *python)).collect();
+        (!named.is_empty()).then(|| named.join(", "))
+    };
+    let own = named(&|name, python| process.interpreters.per_interpreter_gil(name) && python.version < OWN_GIL);
+    let own = own.map(|named| {
+        format!(
+            "WSGI0198: WSGIPerInterpreterGIL On changes nothing in {named}: their interpreters share one GIL up to Python 3.11; remove the line, or use \
+             {OWN_GIL} or later"
+        )
+    });
+    let none = named(&|name, python| process.interpreters.free_threading(name) && !python.free_threaded);
+    let none = none.map(|named| {
+        format!(
+            "WSGI0200: WSGIFreeThreading On changes nothing in {named}: that was not built for it (PEP 703); remove the line, or use a free-threaded build"
+        )
+    });
+    own.into_iter().chain(none).collect()
+}
+
+/// `<WSGIInterpreterOptions>` for processes that there are none of.
+fn sections_of_no_group(servers: &[Server<'_>]) -> Vec<String> {
+    let sections = servers.first().map_or(&[][..], |main| &main.config.process.interpreters.some);
+    let missing = |name: &&Vec<u8>| !name.is_empty() && group_of(servers, name).is_none();
+    let mut names: Vec<&Vec<u8>> =
+        sections.iter().filter_map(|one| one.process_group.as_ref()).filter(missing).collect();
+    names.sort();
+    names.dedup();
+    let sentence = |name: &Vec<u8>| {
+        format!(
+            "WSGI0630: <WSGIInterpreterOptions process-group={}> is for no process: there is no daemon process group of that name; correct it \
+             (upper and lower case count), or write %{{GLOBAL}} for httpd's own children",
+            shown(name)
+        )
+    };
+    names.into_iter().map(sentence).collect()
+}
+
+fn processes_shown(name: &[u8], python: Python) -> String {
+    let version = python.version;
+    if name.is_empty() {
+        format!("httpd's own children (Python {version})")
+    } else {
+        format!("the daemon process group \"{}\" (Python {version})", shown(name))
+    }
 }
 
 fn path_of(bytes: &[u8]) -> &Path {

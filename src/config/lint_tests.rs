@@ -8,7 +8,18 @@ const ALIAS: &str = "WSGIScriptAlias / /srv/shop.wsgi";
 
 /// Where all paths exist but those with "no" in their names, and httpd has one child.
 fn facts() -> Facts<'static> {
-    Facts { look: &look, children: Some(1), sockets: None }
+    Facts { look: &look, children: Some(1), sockets: None, python: python(3, 11), python_of: &python_of }
+}
+
+fn python(major: u32, minor: u32) -> Python {
+    Python { version: PythonVersion::parse(&format!("{major}.{minor}")).unwrap(), free_threaded: false }
+}
+
+/// The module's, unless `python-home` names another.
+fn python_of(group: &DaemonGroup) -> Python {
+    let home = group.options.python_home.as_deref().map(|home| String::from_utf8_lossy(home).into_owned());
+    let version = home.and_then(|home| home.strip_prefix("/venv/")?.parse().ok());
+    version.map_or_else(|| python(3, 11), |minor| python(3, minor))
 }
 
 fn look(path: &Path) -> Seen {
@@ -234,4 +245,54 @@ fn interpreters_of_all_children_are_counted() {
         let texts: Vec<&str> = all.into_iter().flat_map(|all| ["WSGI0587", all]).collect();
         assert_said(&said, &texts, &format!("{children:?} {lines:?}"));
     }
+}
+
+#[test]
+fn headers_of_proxies_without_proxies_are_named() {
+    const HEADERS: &str = "WSGITrustedProxyHeaders X-Forwarded-For";
+    const PROXIES: &str = "WSGITrustedProxies 10.0.0.1";
+    one(&[HEADERS], &["WSGI0588", "the main server", "every client", "WSGITrustedProxies 10.0.0.1"]);
+    one(&["</shop> WSGITrustedProxyHeaders X-Real-IP"], &["WSGI0588"]);
+    one(&[HEADERS, PROXIES], &[]);
+    one(&[HEADERS, "</shop> WSGITrustedProxies 10.0.0.1"], &[]);
+    one(&[PROXIES], &[]);
+    one(&["WSGITrustedProxyHeaders Forwarded"], &[]);
+    several(&[("main", &[PROXIES]), ("shop", &[HEADERS])], &[]);
+    several(&[("main", &[HEADERS]), ("shop", &[PROXIES])], &[]);
+    several(&[("main", &[]), ("shop", &[HEADERS]), ("blog", &[PROXIES])], &["WSGI0588", "the virtual host \"shop\""]);
+}
+
+#[test]
+fn a_gil_for_each_interpreter_takes_a_python_that_has_it() {
+    const ON: &str = "WSGIPerInterpreterGIL On";
+    let new = "WSGIDaemonProcess shop python-home=/venv/12";
+    one(&[ON, ALIAS], &["WSGI0198", "in httpd's own children (Python 3.11)", "3.12 or later"]);
+    one(&[ON], &["WSGI0198"]);
+    one(&["WSGIPerInterpreterGIL Off", ALIAS], &[]);
+    one(&[ON, SHOP, CHOICE, ALIAS], &["WSGI0198", "in the daemon process group \"shop\" (Python 3.11)"]);
+    one(&[ON, new, CHOICE, ALIAS], &[]);
+    one(
+        &[ON, new, CHOICE, ALIAS, "WSGIScriptAlias /x /srv/x.wsgi process-group=%{GLOBAL}"],
+        &["WSGI0198", "httpd's own"],
+    );
+    let old = "WSGIDaemonProcess old";
+    let lines = [ON, new, old, "WSGIScriptAlias /x /srv/x.wsgi process-group=old", CHOICE, ALIAS];
+    one(&lines, &["WSGI0198", "nothing in the daemon process group \"old\""]);
+}
+
+#[test]
+fn free_threading_takes_a_python_that_was_built_for_it() {
+    const ON: &str = "WSGIFreeThreading On";
+    one(&[ON, ALIAS], &["WSGI0200", "httpd's own children (Python 3.11)", "free-threaded build"]);
+    let built = Python { free_threaded: true, ..python(3, 14) };
+    let facts = Facts { python: built, ..facts() };
+    assert_said(&said(&[("main", &[ON, ALIAS])], &facts), &[], ON);
+}
+
+#[test]
+fn a_section_for_a_group_that_does_not_exist_is_named() {
+    let section = |name: &str| format!("<WSGIInterpreterOptions process-group={name}>");
+    one(&[SHOP, CHOICE, &section("Shop"), &section("Shop")], &["WSGI0630", "process-group=Shop>", "%{GLOBAL}"]);
+    one(&[SHOP, CHOICE, &section("shop"), &section("%{GLOBAL}"), "<WSGIInterpreterOptions>"], &[]);
+    several(&[("main", &[&section("shop")]), ("blog", &[SHOP, CHOICE])], &[]);
 }

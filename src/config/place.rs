@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{DirConfig, ProcessConfig, Refusal, ServerConfig, Words};
+use super::{DirConfig, InterpreterOptions, Interpreters, ProcessConfig, Refusal, ServerConfig, Words};
 
 /// A compiled regular expression of httpd's kind. The `apache` room implements it over `ap_regex`.
 pub trait Pattern: Send + Sync {
@@ -52,6 +52,8 @@ pub struct Place<'a> {
     pub level: Level,
     /// The path, URL or pattern of the section around it; none outside sections.
     pub section: Option<&'a [u8]>,
+    /// Directly inside `<WSGIInterpreterOptions>`, which was applied before.
+    pub in_options: bool,
     /// Settings of this server or virtual host. None where they can't be written any more: in `.htaccess`.
     pub server: Option<&'a mut ServerConfig>,
     /// Settings of this section; at [`Level::Server`] those of the server's default directory configuration.
@@ -77,5 +79,15 @@ impl Place<'_> {
     /// As [`Place::server`].
     pub(super) fn process(&mut self, words: &Words<'_>) -> Result<&mut ProcessConfig, Refusal> {
         self.server(words).map(|server| &mut server.process)
+    }
+
+    /// The settings of all interpreters, or of those that the `<WSGIInterpreterOptions>` around the line names.
+    ///
+    /// # Errors
+    /// As [`Place::server`].
+    pub(super) fn interpreters(&mut self, words: &Words<'_>) -> Result<&mut InterpreterOptions, Refusal> {
+        let in_options = self.in_options;
+        let Interpreters { all, some } = &mut self.process(words)?.interpreters;
+        Ok(if in_options { some.last_mut().unwrap_or(all) } else { all })
     }
 }

@@ -3,15 +3,14 @@
 //! Only the main server's record counts. Read by `embedded` in children, and by the parent, which hands daemon groups their part.
 
 use std::path::PathBuf;
-use std::time::Duration;
+
+use super::Interpreters;
 
 /// Settings that hold for a whole process. `Default` is what holds when no directive is given.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProcessConfig {
     /// `WSGIPythonHome`: Python's prefix, or the root of a virtual environment; as written.
     pub python_home: Option<PathBuf>,
-    /// `WSGIPythonPath`, split at `:`, in order, without empty parts.
-    pub python_path: Vec<PathBuf>,
     /// `WSGIPythonEggs`: the directory for `PYTHON_EGG_CACHE`.
     pub python_eggs: Option<PathBuf>,
     /// `WSGIPythonOptimize`: 0, 1 or 2.
@@ -20,15 +19,12 @@ pub struct ProcessConfig {
     pub python_warnings: Vec<Vec<u8>>,
     pub hash_seed: HashSeed,
     pub dont_write_bytecode: bool,
-    /// `WSGISwitchInterval`; none leaves Python's own.
-    pub switch_interval: Option<Duration>,
+    /// What single interpreters may have otherwise.
+    pub interpreters: Interpreters,
     /// Whether interpreters are ended in order when the process ends.
     pub destroy_interpreter: bool,
     /// Whether WSGI requests in httpd's own children are refused.
     pub restrict_embedded: bool,
-    pub restrict_stdin: bool,
-    pub restrict_stdout: bool,
-    pub restrict_signal: bool,
     /// Whether paths of scripts that differ only in case are different scripts.
     pub case_sensitivity: bool,
     /// Whether applications in httpd's children may read its scoreboard.
@@ -46,20 +42,16 @@ impl Default for ProcessConfig {
     fn default() -> Self {
         Self {
             python_home: None,
-            python_path: Vec::new(),
             python_eggs: None,
             python_optimize: 0,
             python_warnings: Vec::new(),
             hash_seed: HashSeed::Unset,
             dont_write_bytecode: false,
-            switch_interval: None,
+            interpreters: Interpreters::default(),
             destroy_interpreter: true,
             restrict_embedded: false,
             server_metrics: false,
             telemetry: false,
-            restrict_stdin: false,
-            restrict_stdout: false,
-            restrict_signal: true,
             case_sensitivity: true,
             socket_prefix: None,
             imports: Vec::new(),

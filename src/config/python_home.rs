@@ -12,6 +12,9 @@ pub struct PythonVersion {
 /// The oldest Python that the sources can be built for.
 pub const OLDEST_PYTHON: PythonVersion = PythonVersion { major: 3, minor: 11 };
 
+/// The first whose sub-interpreters can have a GIL of their own.
+pub(super) const OWN_GIL: PythonVersion = PythonVersion { major: 3, minor: 12 };
+
 impl PythonVersion {
     /// 3.13 of `3.13`, `3.13.0` or `3.13.0.final.0`.
     #[must_use]

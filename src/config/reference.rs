@@ -33,8 +33,7 @@ their Match forms. A line in another place is an error: httpd does not start, or
 `.htaccess` a directive also needs its *Override* class in `AllowOverride`.
 
 **What \"standing\" means.** *In effect*: it does what is said here. *Loads without effect*: checked and accepted, so that existing
-configurations load. *Comes later*: refused with the sentence given here, unless another value is said to load. *Old name*: from
-earlier releases of mod_wsgi; refused or accepted with a notice, as said.
+configurations load. *Old name*: from earlier releases of mod_wsgi; refused or accepted with a notice, as said.
 
 `%{GLOBAL}` as a process group is embedded mode, httpd's own children; as an application group it is Python's main interpreter.
 ";
@@ -87,7 +86,6 @@ fn standing(standing: Standing) -> String {
     match standing {
         Standing::InEffect => "in effect".to_owned(),
         Standing::LoadsWithoutEffect(why) => format!("loads without effect: {why}"),
-        Standing::Later(sentence) => format!("comes later; refused with \"... {sentence}\""),
         Standing::Obsolete(instead) => format!("old name: {instead}"),
     }
 }

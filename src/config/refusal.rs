@@ -23,11 +23,10 @@ pub enum Refusal {
     UnknownOption { directive: &'static str, option: String, hint: String },
     #[error("{directive} needs the option {option}=...; write: {syntax}")]
     MissingOption { directive: &'static str, option: &'static str, syntax: &'static str },
+    #[error("{directive} has no \">\" at its end; write: {syntax}")]
+    NotClosed { directive: &'static str, syntax: &'static str },
     #[error("{directive} can't use the regular expression \"{regex}\": {cause}")]
     Pattern { directive: &'static str, regex: String, cause: String },
-    /// The feature comes with a later version.
-    #[error("{directive} {sentence}")]
-    Later { directive: &'static str, sentence: String },
     /// A name of older releases.
     #[error("{directive} is not used any more: {instead}")]
     Obsolete { directive: &'static str, instead: &'static str },

@@ -35,6 +35,9 @@ pub struct Chosen {
     pub handler_groups: Vec<Vec<u8>>,
     /// Whether there is any `WSGIDispatchScript`.
     pub dispatches: bool,
+    /// Whether there is any `WSGITrustedProxyHeaders` that names a header which the module knows, and any `WSGITrustedProxies`.
+    pub proxy_headers: bool,
+    pub trusted_proxies: bool,
     /// Scripts that other lines than aliases and imports name, each with its directive.
     pub scripts: Vec<(&'static str, Vec<u8>)>,
 }
@@ -185,10 +188,10 @@ mod tests {
     #[test]
     fn settings_of_the_process_are_the_main_servers_in_every_virtual_host() {
         let mut main = server(&[], &[]);
-        main.process.restrict_stdin = true;
+        main.process.interpreters.all.restrict_stdin = Some(true);
         main.process.python_optimize = 2;
         let merged = ServerConfig::merge(&main, &server(&[], &[]));
-        assert!(merged.process.restrict_stdin);
+        assert_eq!(merged.process.interpreters, main.process.interpreters);
         assert_eq!(merged.process.python_optimize, 2);
     }
 

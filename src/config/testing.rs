@@ -46,6 +46,8 @@ pub(super) struct Reader {
     pub(super) level: Level,
     /// The path of the section around the lines.
     pub(super) section: Option<String>,
+    /// Whether `<WSGIInterpreterOptions>` is around the lines.
+    pub(super) in_options: bool,
     pub(super) server: ServerConfig,
     pub(super) dir: DirConfig,
     pub(super) around: Fake,
@@ -57,18 +59,23 @@ impl Reader {
     }
 
     pub(super) fn at(main_server: bool, level: Level) -> Self {
-        let (section, server, dir, around) = Default::default();
-        Self { main_server, level, section, server, dir, around }
+        let (section, in_options, server, dir, around) = Default::default();
+        Self { main_server, level, section, in_options, server, dir, around }
     }
 
     /// Reads one line: a directive's name and the rest.
     pub(super) fn line(&mut self, line: &str) -> Result<(), Refusal> {
+        if line.is_empty() {
+            return Ok(());
+        }
         let (name, raw) = line.split_once(' ').unwrap_or((line, ""));
+        let name = if name.starts_with('<') { name.trim_end_matches('>') } else { name };
         let directive = DIRECTIVES.iter().find(|row| row.name() == name).unwrap_or_else(|| panic!("no {name}"));
         let mut place = Place {
             main_server: self.main_server,
             level: self.level,
             section: self.section.as_deref().map(str::as_bytes),
+            in_options: self.in_options,
             server: (self.level != Level::Htaccess).then_some(&mut self.server),
             dir: &mut self.dir,
             surroundings: &mut self.around,

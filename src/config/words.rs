@@ -6,7 +6,7 @@
 //! middle stay. A quote that is never closed takes the rest of the line; what follows a closing quote is a new word.
 
 use super::refusal::{nearest, shown};
-use super::{Arguments, Directive, OptionRow, Refusal, Surroundings};
+use super::{Arguments, Directive, Kind, OptionRow, Refusal, Surroundings};
 
 /// The words and options of one line, counted and with known names.
 pub struct Words<'d> {
@@ -26,7 +26,12 @@ impl<'d> Words<'d> {
         surroundings: &mut dyn Surroundings,
     ) -> Result<Self, Refusal> {
         let mut words = Self { directive, words: Vec::new(), options: Vec::new() };
-        let mut rest = raw;
+        let mut rest = match directive.kind {
+            Kind::Plain => raw,
+            // httpd has taken the end off the name.
+            Kind::Section if raw.trim_ascii().is_empty() => raw,
+            Kind::Section => raw.trim_ascii_end().strip_suffix(b">").ok_or_else(|| words.not_closed())?,
+        };
         let most = match directive.arguments {
             Arguments::One | Arguments::List => usize::MAX,
             Arguments::Options(positional) => positional,
@@ -42,6 +47,10 @@ impl<'d> Words<'d> {
             words.read_options(rest, surroundings)?;
         }
         Ok(words)
+    }
+
+    fn not_closed(&self) -> Refusal {
+        Refusal::NotClosed { directive: self.directive(), syntax: self.directive.syntax }
     }
 
     fn count(&self) -> Result<(), Refusal> {
@@ -77,6 +86,13 @@ impl<'d> Words<'d> {
             if value.is_empty() {
                 return Err(self.bad_option(row.name, b"", format!("give it a value: {}", row.value)));
             }
+            if self.is_section() && self.option(row.name).is_some() {
+                return Err(self.bad_option(
+                    row.name,
+                    &value,
+                    "the line has it already; write one section for each".into(),
+                ));
+            }
             // The last one counts; keeping one entry per name makes that so for every reader.
             self.options.retain(|(given, _)| *given != row.name);
             self.options.push((row.name, value));
@@ -93,10 +109,19 @@ impl<'d> Words<'d> {
         }
     }
 
+    /// C mod_wsgi reads what stands in `<...>` otherwise: names in any case, none of them twice.
+    fn is_section(&self) -> bool {
+        self.directive.kind == Kind::Section
+    }
+
     /// The row of an option, also when it is written the old way with `_`.
     fn known(&self, typed: &[u8], surroundings: &mut dyn Surroundings) -> Result<&'static OptionRow, Refusal> {
         let rows = self.directive.options;
-        if let Some(row) = rows.iter().find(|row| row.name.as_bytes() == typed) {
+        let is_typed = |row: &&OptionRow| {
+            let name = row.name.as_bytes();
+            name == typed || self.is_section() && name.eq_ignore_ascii_case(typed)
+        };
+        if let Some(row) = rows.iter().find(is_typed) {
             return Ok(row);
         }
         let modern: Vec<u8> = typed.iter().map(|byte| if *byte == b'_' { b'-' } else { *byte }).collect();

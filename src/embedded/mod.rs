@@ -9,4 +9,5 @@ mod scoreboard;
 mod serve;
 
 pub(crate) use child::{applications, start};
+pub(crate) use scoreboard::text as scoreboard;
 pub(crate) use serve::serve;

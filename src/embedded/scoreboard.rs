@@ -19,6 +19,11 @@ pub(super) fn read() -> Option<Value> {
     ]))
 }
 
+/// The same for other processes, as JSON.
+pub(crate) fn text() -> Option<Vec<u8>> {
+    Some(read()?.to_json().to_string().into_bytes())
+}
+
 fn process(process: Process) -> Value {
     Value::Map(vec![
         ("process_num", Value::Int(process.number.into())),

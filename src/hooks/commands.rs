@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::apache::{
     Command, Commands, END, Level as LogLevel, MainState, Overrides, Pool, Regex, Row, log_startup, raw, server,
 };
-use crate::config::{self, Context, DIRECTIVES, DirConfig, Level, Pattern, Place, ServerConfig, Surroundings};
+use crate::config::{self, Context, DIRECTIVES, DirConfig, Kind, Level, Pattern, Place, ServerConfig, Surroundings};
 
 const ROWS: usize = DIRECTIVES.len() + 1;
 
@@ -43,13 +43,21 @@ fn on_directive(command: &mut Command<'_>, arguments: &[u8]) -> Result<(), Strin
     let main_server = command.server().is_some_and(|server| !server.is_virtual());
     let place = command.origin().map(|(file, line)| format!("{}:{line}", String::from_utf8_lossy(file)));
     let temp_pool = command.temp_pool();
+    let around = command.parent_name().unwrap_or_default();
+    // The only section of ours.
+    let in_options =
+        DIRECTIVES.iter().any(|row| row.kind == Kind::Section && row.name.to_bytes().eq_ignore_ascii_case(around));
     let section = command.section_path().map(<[u8]>::to_vec);
     let mut surroundings = Httpd { temp_pool, place: place.unwrap_or_default() };
     let (dir, server) = command.records::<DirConfig, ServerConfig>();
     let Some(dir) = dir else { return Err("httpd gave no configuration to write to".to_owned()) };
     let section = section.as_deref();
-    let mut place = Place { main_server, level, section, server, dir, surroundings: &mut surroundings };
-    config::apply(directive, arguments, &mut place).map_err(|refusal| refusal.to_string())
+    let mut place = Place { main_server, level, section, in_options, server, dir, surroundings: &mut surroundings };
+    config::apply(directive, arguments, &mut place).map_err(|refusal| refusal.to_string())?;
+    match directive.kind {
+        Kind::Plain => Ok(()),
+        Kind::Section => command.read_inside(),
+    }
 }
 
 fn level(command: &Command<'_>) -> Level {

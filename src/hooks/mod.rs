@@ -40,7 +40,7 @@ fn handle(request: &mut Request<'_>) -> Answer {
     });
     match visit {
         Ok(visit) if visit.process_group.is_empty() => embedded::serve(request, &visit),
-        Ok(visit) => proxy::serve(request, &visit),
+        Ok(visit) => proxy::serve(request, &visit, embedded::scoreboard),
         Err(answer) => answer,
     }
 }

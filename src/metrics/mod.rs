@@ -8,7 +8,7 @@ mod interval;
 mod value;
 
 pub use interval::{HISTOGRAM, PHASES, Phase};
-pub use value::{Fields, Value};
+pub use value::{Fields, SCOREBOARD, Value};
 
 use interval::Interval;
 

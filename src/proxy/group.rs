@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::owner::Owner;
-use crate::board::{BoardLayout, Layout, Sight, States};
+use crate::board::{BoardLayout, Layout, Notice, Sight, States};
 use crate::config::DaemonOptions;
-use crate::os::memory::{SeenWords, SharedWords};
+use crate::os::memory::{SeenWords, SharedWords, shared_clock};
 
 /// All groups of a configuration.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub(super) struct Groups {
     pub(super) layout: Layout,
     /// Which processes can't be started, as the supervisor knows.
     pub(super) states: SharedWords,
+    /// Where workers of groups with `server-metrics` look what httpd's scoreboard shows.
+    pub(super) scoreboard: Option<SharedWords>,
 }
 
 /// A group, as far as children need it.
@@ -53,6 +55,16 @@ pub(super) struct Home {
 }
 
 impl Groups {
+    /// Puts up what `read` tells of httpd's scoreboard, if it is a second since somebody did.
+    pub(super) fn put_up(&self, read: impl FnOnce() -> Option<Vec<u8>>) {
+        let Some(notice) = self.scoreboard.as_ref().map(|memory| Notice::new(memory.words())) else { return };
+        if notice.is_due(shared_clock())
+            && let Some(text) = read()
+        {
+            notice.write(&text);
+        }
+    }
+
     /// Is there no use in waiting for the process of this column?
     pub(super) fn is_failing(&self, column: usize) -> bool {
         States::new(self.states.words()).is_failing(column)

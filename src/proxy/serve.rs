@@ -13,8 +13,8 @@ use crate::front::{Visit, seen_from};
 use crate::wire;
 use crate::wsgi::{Body, UrlScheme};
 
-/// Answers a request that was admitted and names a daemon process group.
-pub(crate) fn serve(request: &mut Request<'_>, visit: &Visit) -> Answer {
+/// Answers a request that was admitted and names a daemon process group. `scoreboard` reads httpd's, for applications.
+pub(crate) fn serve(request: &mut Request<'_>, visit: &Visit, scoreboard: fn() -> Option<Vec<u8>>) -> Answer {
     let child = Child::this();
     let group = {
         let server = request.server();
@@ -31,6 +31,9 @@ pub(crate) fn serve(request: &mut Request<'_>, visit: &Visit) -> Answer {
     {
         request.log(Level::Err, format_args!("{distrust}"));
         return Answer::status(403);
+    }
+    if group.options.server_metrics() {
+        child.groups.put_up(scoreboard);
     }
     let content = content(request, visit.body);
     let frame = match encoded(request, visit, group, content.as_deref()) {

@@ -49,7 +49,7 @@ pub(super) fn groups(given: Vec<(&str, DaemonOptions, Home)>) -> Groups {
         .collect();
     let layout = Layout::new(list.len(), columns, 4);
     let states = SharedWords::new(columns).unwrap();
-    Groups { list, shared: SharedWords::new(layout.words()).unwrap(), layout, states }
+    Groups { list, shared: SharedWords::new(layout.words()).unwrap(), layout, states, scoreboard: None }
 }
 
 fn board_layout(options: &DaemonOptions) -> BoardLayout {

@@ -189,7 +189,8 @@ def prepare(settings, emitter, functions):
         os.environ["PYTHON_EGG_CACHE"] = settings["eggs"]
     if settings["switch_interval"] is not None:
         sys.setswitchinterval(settings["switch_interval"])
-    add_paths(settings["path"])
+    for paths in settings["paths"]:
+        add_paths(paths)
     if settings["front"] is not None:
         sys.path.insert(0, settings["front"])
     install(settings, functions)

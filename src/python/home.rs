@@ -15,6 +15,7 @@ use super::interpreter::Interpreter;
 use super::native;
 use super::runtime::Settings;
 use super::state::{Closed, Py, ThreadState};
+use crate::config::InterpreterSettings;
 
 type Work = Box<dyn for<'py> FnOnce(Py<'py>) + Send>;
 
@@ -86,7 +87,7 @@ impl Home {
 /// CPython's words.
 pub(super) fn start_main(settings: Arc<Settings>) -> Result<Arc<Interpreter>, String> {
     on_new_thread(c"wsgi:main", move |home, orders, started| {
-        let made = settings.initialize().and_then(|()| adopt_current(settings.main_group.clone(), home, &settings));
+        let made = start_python(&settings, home);
         if let Some(made) = report(made, started) {
             live_as_main(made, orders);
         }
@@ -100,8 +101,15 @@ pub(super) fn start_main(settings: Arc<Settings>) -> Result<Arc<Interpreter>, St
 pub(super) fn start_main_here(settings: &Settings) -> Result<MainThread, String> {
     let (orders, received) = mpsc::channel();
     let home = Home { orders: Mutex::new(orders) };
-    let made = settings.initialize().and_then(|()| adopt_current(settings.main_group.clone(), home, settings))?;
+    let made = start_python(settings, home)?;
     Ok(MainThread { made, orders: received, _stays: PhantomData })
+}
+
+fn start_python(settings: &Settings, home: Home) -> Result<Made, String> {
+    settings.initialize()?;
+    let name = settings.main_group.clone();
+    let own = settings.interpreter(&name, true);
+    adopt_current(name, own, home, settings)
 }
 
 /// The thread that Python was started on, which is the process's own main thread; stays on it.
@@ -159,7 +167,8 @@ pub(super) fn start_sub(
     let ladder = ladder.ok_or("out of memory")?;
     let name = name.to_vec();
     on_new_thread(c"wsgi:home", move |home, orders, started| {
-        let made = new_interpreter(ladder).and_then(|()| adopt_current(name, home, &settings));
+        let own = settings.interpreter(&name, false);
+        let made = new_interpreter(ladder, own.own_gil).and_then(|()| adopt_current(name, own, home, &settings));
         let Some(made) = report(made, started) else { return };
         live(made, orders, |own| {
             // SAFETY: this thread's own state of the interpreter, not attached now, and the only one left in it.
@@ -188,23 +197,46 @@ fn release_gil() {
 }
 
 /// Makes a sub-interpreter and leaves the thread attached to it; `ladder` is a state of the main one, used up here.
-fn new_interpreter(ladder: ThreadState) -> Result<(), String> {
+fn new_interpreter(ladder: ThreadState, own_gil: bool) -> Result<(), String> {
     // SAFETY: a fresh state of the main interpreter that nobody else uses.
     unsafe { ffi::PyEval_RestoreThread(ladder.0.as_ptr()) };
-    // SAFETY: attached to the main interpreter. Shares its GIL; any extension module may be imported.
-    let made = unsafe { ffi::Py_NewInterpreter() };
-    // SAFETY: attached to either (to the main one where making failed); both share the GIL.
-    unsafe { ffi::PyThreadState_Swap(ladder.0.as_ptr()) };
+    let made = match own_gil {
+        true => isolated_interpreter(),
+        // SAFETY: attached to the main interpreter. Shares its GIL; any extension module may be imported.
+        false => NonNull::new(unsafe { ffi::Py_NewInterpreter() })
+            .ok_or_else(|| "CPython could not make another interpreter".to_owned()),
+    };
+    if made.is_ok() {
+        // SAFETY: attached to the new interpreter; where making failed it is the main one.
+        unsafe { ffi::PyEval_SaveThread() };
+        // SAFETY: this thread's state of the main interpreter, not attached now.
+        unsafe { ffi::PyEval_RestoreThread(ladder.0.as_ptr()) };
+    }
     // SAFETY: attached with it.
     unsafe { ffi::PyThreadState_Clear(ladder.0.as_ptr()) };
     // SAFETY: the attached one, cleared just before; detaches.
     unsafe { ffi::PyThreadState_DeleteCurrent() };
-    if made.is_null() {
-        return Err("CPython could not make another interpreter".to_owned());
-    }
-    // SAFETY: this thread's state of the new interpreter.
-    unsafe { ffi::PyEval_RestoreThread(made) };
+    // SAFETY: this thread's state of the new interpreter, not attached now.
+    unsafe { ffi::PyEval_RestoreThread(made?.as_ptr()) };
     Ok(())
+}
+
+/// An interpreter with a GIL of its own, which CPython isolates: no `fork`, no daemon threads, no extension module that does not say
+/// that it can be there. The thread is attached to the main one before, and to the new one afterwards, if it is made.
+#[cfg(Py_3_12)]
+fn isolated_interpreter() -> Result<NonNull<ffi::PyThreadState>, String> {
+    let config = ffi::_PyInterpreterConfig_INIT;
+    let mut made = std::ptr::null_mut();
+    // SAFETY: attached to the main interpreter, whose GIL it gives up; a place for the answer and a filled configuration.
+    let status = unsafe { ffi::Py_NewInterpreterFromConfig(&raw mut made, &raw const config) };
+    super::runtime::checked(status)?;
+    NonNull::new(made).ok_or_else(|| "CPython made no interpreter".to_owned())
+}
+
+/// Settings never ask for one here.
+#[cfg(not(Py_3_12))]
+fn isolated_interpreter() -> Result<NonNull<ffi::PyThreadState>, String> {
+    Err("a GIL of its own takes Python 3.12".to_owned())
 }
 
 /// What a home thread lives with.
@@ -214,10 +246,10 @@ struct Made {
 }
 
 /// Sets the interpreter up that this thread is attached to, and detaches.
-fn adopt_current(name: Vec<u8>, home: Home, settings: &Settings) -> Result<Made, String> {
+fn adopt_current(name: Vec<u8>, own: InterpreterSettings, home: Home, settings: &Settings) -> Result<Made, String> {
     // SAFETY: attached, by the function that started the interpreter.
     let raw = NonNull::new(unsafe { ffi::PyInterpreterState_Get() }).ok_or("no interpreter")?;
-    let interpreter = Arc::new(Interpreter::new(name, raw, home, settings.service));
+    let interpreter = Arc::new(Interpreter::new(name, raw, own, home, settings.service));
     // SAFETY: attached until the end of this function.
     let py = unsafe { Py::assume() };
     let prepared = native::prepare(py, &interpreter, settings);

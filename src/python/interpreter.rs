@@ -12,12 +12,14 @@ use super::keys::Keys;
 use super::native::Native;
 use super::object::Object;
 use super::state::{self, Closed, Py, ThreadState};
+use crate::config::InterpreterSettings;
 
 /// The main interpreter or a sub-interpreter of this process; lives until the process ends.
 pub(crate) struct Interpreter {
     /// The application group; for the main interpreter `Settings::main_group`, in general empty.
     name: Vec<u8>,
     raw: NonNull<ffi::PyInterpreterState>,
+    settings: InterpreterSettings,
     home: Home,
     /// The thread states of ours, other than the home thread's: idle ones may be deleted at the end, an application's may not.
     states: Mutex<HashSet<ThreadState>>,
@@ -34,9 +36,20 @@ unsafe impl Send for Interpreter {}
 unsafe impl Sync for Interpreter {}
 
 impl Interpreter {
-    pub(super) fn new(name: Vec<u8>, raw: NonNull<ffi::PyInterpreterState>, home: Home, service: bool) -> Interpreter {
+    pub(super) fn new(
+        name: Vec<u8>,
+        raw: NonNull<ffi::PyInterpreterState>,
+        settings: InterpreterSettings,
+        home: Home,
+        service: bool,
+    ) -> Interpreter {
         let (states, keys) = (Mutex::default(), Mutex::default());
-        Interpreter { name, raw, home, states, native: OnceLock::new(), service, keys }
+        Interpreter { name, raw, settings, home, states, native: OnceLock::new(), service, keys }
+    }
+
+    /// What holds in it.
+    pub(super) fn settings(&self) -> &InterpreterSettings {
+        &self.settings
     }
 
     /// Whether `SystemExit` of a script is an orderly end.

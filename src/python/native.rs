@@ -92,22 +92,26 @@ fn execute_bootstrap(py: Py<'_>) -> Result<Object<'_>, Raised<'_>> {
 
 fn settings_dict<'py>(py: Py<'py>, interpreter: &Interpreter, settings: &Settings) -> Result<Object<'py>, Raised<'py>> {
     let dict = Object::dict(py)?;
-    let path: Result<Vec<_>, _> =
-        settings.path.iter().map(|entry| Object::path(py, entry.as_os_str().as_bytes())).collect();
-    dict.set_key(c"path", &Object::list(py, path?)?)?;
+    let own = interpreter.settings();
+    let path = |entries: &Vec<Vec<u8>>| {
+        let entries: Result<Vec<_>, _> = entries.iter().map(|entry| Object::path(py, entry)).collect();
+        Object::list(py, entries?)
+    };
+    let paths: Result<Vec<_>, _> = own.paths.iter().map(path).collect();
+    dict.set_key(c"paths", &Object::list(py, paths?)?)?;
     let eggs = match &settings.eggs {
         Some(eggs) => Object::path(py, eggs.as_os_str().as_bytes())?,
         None => Object::none(py),
     };
     dict.set_key(c"eggs", &eggs)?;
-    let switch_interval = match settings.switch_interval {
-        Some(seconds) => Object::float(py, seconds)?,
+    let switch_interval = match own.switch_interval {
+        Some(interval) => Object::float(py, interval.as_secs_f64())?,
         None => Object::none(py),
     };
     dict.set_key(c"switch_interval", &switch_interval)?;
-    dict.set_key(c"restrict_stdin", &Object::bool(py, settings.restrict_stdin))?;
-    dict.set_key(c"restrict_stdout", &Object::bool(py, settings.restrict_stdout))?;
-    dict.set_key(c"restrict_signal", &Object::bool(py, settings.restrict_signal))?;
+    dict.set_key(c"restrict_stdin", &Object::bool(py, own.restrict_stdin))?;
+    dict.set_key(c"restrict_stdout", &Object::bool(py, own.restrict_stdout))?;
+    dict.set_key(c"restrict_signal", &Object::bool(py, own.restrict_signal && !settings.service))?;
     dict.set_key(c"single_process", &Object::bool(py, settings.single_process))?;
     dict.set_key(c"service", &Object::bool(py, settings.service))?;
     let front = match &settings.front {

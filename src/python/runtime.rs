@@ -16,8 +16,9 @@ use super::home::{self, Ended, MainThread, Teardown};
 use super::interpreter::Interpreter;
 use super::preflight::{self, Home};
 use super::state::{self, Closed, Py};
+use crate::config::{Gil, InterpreterSettings, Interpreters};
 use crate::metrics::Value;
-use crate::wsgi::Level;
+use crate::wsgi::{Level, Quoted};
 
 /// How Python is started in a process, and what its interpreters are told.
 #[derive(Clone, Debug)]
@@ -26,8 +27,6 @@ pub(crate) struct Settings {
     pub(crate) home: Option<PathBuf>,
     /// The directive or option that names it, for messages.
     pub(crate) home_from: &'static str,
-    /// `WSGIPythonPath`, put in front of `sys.path`.
-    pub(crate) path: Vec<PathBuf>,
     /// `WSGIPythonEggs`.
     pub(crate) eggs: Option<PathBuf>,
     /// `WSGIPythonOptimize`; 0 is none.
@@ -37,16 +36,14 @@ pub(crate) struct Settings {
     /// `WSGIPythonHashSeed`; nothing leaves it to Python (`PYTHONHASHSEED`, else random).
     pub(crate) hash_seed: Option<HashSeed>,
     pub(crate) dont_write_bytecode: bool,
-    /// `WSGISwitchInterval`, seconds.
-    pub(crate) switch_interval: Option<f64>,
+    /// What single interpreters may have otherwise.
+    pub(crate) interpreters: Interpreters,
     /// `WSGIDestroyInterpreter`.
     pub(crate) destroy: bool,
-    pub(crate) restrict_stdin: bool,
-    pub(crate) restrict_stdout: bool,
-    pub(crate) restrict_signal: bool,
     /// Put at `sys.path[0]`: the `home` of a daemon process.
     pub(crate) front: Option<PathBuf>,
-    /// The process exists for its import scripts (`threads=0`): SIGTERM raises `SystemExit` in them, on the main thread.
+    /// The process exists for its import scripts (`threads=0`): they may take signals, and SIGTERM raises `SystemExit` in them, on the main
+    /// thread.
     pub(crate) service: bool,
     /// How long the end of Python may take; none: as long as it takes.
     pub(crate) shutdown: Option<Duration>,
@@ -166,12 +163,18 @@ impl Runtime {
         RUNTIME.get()
     }
 
-    /// Takes the GIL and gives it back; may block as long as a thread keeps it.
+    /// Takes each GIL and gives it back; may block as long as a thread keeps one.
     ///
     /// # Errors
     /// [`Closed`] once the process is ending.
     pub(crate) fn probe(&self) -> Result<(), Closed> {
-        self.main.enter(|_| ())
+        let others = self.others();
+        let others = others.iter().filter(|other| other.settings().own_gil);
+        std::iter::once(&self.main).chain(others).try_for_each(|one| one.enter(|_| ()))
+    }
+
+    fn others(&self) -> Vec<Arc<Interpreter>> {
+        self.others.read().unwrap_or_else(PoisonError::into_inner).values().map(Arc::clone).collect()
     }
 
     pub(crate) fn settings(&self) -> &Settings {
@@ -234,8 +237,7 @@ impl Runtime {
             (true, false) => Teardown::ExitFunctions,
             (true, true) => Teardown::Full,
         };
-        let others: Vec<_> =
-            self.others.read().unwrap_or_else(PoisonError::into_inner).values().map(Arc::clone).collect();
+        let others = self.others();
         let ending: Vec<_> = others.iter().map(|one| (one, one.home().end(teardown))).collect();
         let mut all_gone = empty;
         for (interpreter, end) in ending {
@@ -359,6 +361,32 @@ pub(super) fn server_metrics(py: Py<'_>) -> Option<Value> {
 }
 
 impl Settings {
+    /// What holds in the interpreter of this name. What can't be is said in the log.
+    pub(super) fn interpreter(&self, name: &[u8], is_main: bool) -> InterpreterSettings {
+        let gil = match is_main {
+            true => Gil::Main,
+            false if cfg!(Py_3_12) && !self.is_free_threaded() => Gil::Possible,
+            false => Gil::Shared,
+        };
+        let found = self.interpreters.settings(&self.process_group, name, gil);
+        if let Some(interval) = found.unusable_switch_interval {
+            let line = format!(
+                "WSGI0199: WSGISwitchInterval {} for the application group {} is left out: the interpreter shares its GIL with others, for \
+                 which it would hold, too; give it one of its own by WSGIPerInterpreterGIL (Python 3.12 and newer), or set the interval \
+                 without application-group=",
+                interval.as_secs_f64(),
+                Quoted(name)
+            );
+            (self.log)(Level::Warn, line.as_bytes());
+        }
+        found
+    }
+
+    /// Whether this process runs without the GIL.
+    fn is_free_threaded(&self) -> bool {
+        cfg!(Py_GIL_DISABLED) && self.interpreters.free_threading(&self.process_group)
+    }
+
     /// Starts Python on the calling thread, which is attached to the main interpreter afterwards.
     pub(super) fn initialize(&self) -> Result<(), String> {
         let mut preconfig = std::mem::MaybeUninit::<ffi::PyPreConfig>::uninit();
@@ -371,6 +399,10 @@ impl Settings {
         raw.parse_argv = 0;
         // Signals are httpd's.
         raw.install_signal_handlers = 0;
+        #[cfg(Py_GIL_DISABLED)]
+        {
+            raw.enable_gil = i32::from(!self.is_free_threaded());
+        }
         raw.optimization_level = self.optimize.max(0);
         if self.dont_write_bytecode {
             raw.write_bytecode = 0;
@@ -452,7 +484,7 @@ impl Drop for Config {
 }
 
 /// What CPython says of a step of its start.
-fn checked(status: ffi::PyStatus) -> Result<(), String> {
+pub(super) fn checked(status: ffi::PyStatus) -> Result<(), String> {
     // SAFETY: plain data.
     if unsafe { ffi::PyStatus_Exception(status) } == 0 {
         return Ok(());

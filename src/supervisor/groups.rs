@@ -22,6 +22,8 @@ pub(super) struct Group {
     listeners: Vec<OwnedFd>,
     pub(super) board: Rc<Board>,
     pub(super) executable: OwnedFd,
+    /// Only with `server-metrics`.
+    pub(super) scoreboard: Option<OwnedFd>,
 }
 
 /// `Begin` and its groups, until `Commit`.
@@ -41,6 +43,7 @@ struct Coming {
     board: OwnedFd,
     log: OwnedFd,
     executable: OwnedFd,
+    scoreboard: Option<OwnedFd>,
 }
 
 /// All groups that have workers or are to have some.
@@ -57,13 +60,15 @@ impl Configuration {
         Self { generation, states: descriptors.pop(), groups: Vec::new() }
     }
 
-    /// `descriptors` as `ToSupervisor::Group` says: the listening sockets, the board, the error log, the worker's executable.
+    /// `descriptors` as `ToSupervisor::Group` says: the listening sockets, the board, the error log, the worker's executable, the
+    /// memory about httpd's scoreboard where the group has it.
     pub(super) fn add(&mut self, settings: GroupSettings, mut descriptors: Vec<OwnedFd>) -> io::Result<()> {
+        let scoreboard = settings.scoreboard.and_then(|_| descriptors.pop());
         let (executable, log, board) = (descriptors.pop(), descriptors.pop(), descriptors.pop());
         let (Some(executable), Some(log), Some(board), false) = (executable, log, board, descriptors.is_empty()) else {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a daemon group without its descriptors"));
         };
-        self.groups.push(Coming { settings, listeners: descriptors, board, log, executable });
+        self.groups.push(Coming { settings, listeners: descriptors, board, log, executable, scoreboard });
         Ok(())
     }
 
@@ -84,13 +89,14 @@ impl Groups {
     /// # Errors
     /// A board is none.
     pub(super) fn adopt(&mut self, configuration: Configuration, ids: Vec<GroupId>) -> io::Result<()> {
-        for (id, Coming { settings, listeners, board, log, executable }) in ids.into_iter().zip(configuration.groups) {
+        for (id, coming) in ids.into_iter().zip(configuration.groups) {
+            let Coming { settings, listeners, board, log, executable, scoreboard } = coming;
             // The same group has the same memory; who has which seat is known here.
             let board = match self.groups.get(&id) {
                 Some(known) => Rc::clone(&known.board),
                 None => Board::new(board, BoardLayout::new(settings.options.processes(), settings.options.threads()))?,
             };
-            let group = Group { settings, listeners, board, executable };
+            let group = Group { settings, listeners, board, executable, scoreboard };
             match self.logs.get_mut(&id) {
                 Some(open) => open.reopen(log, &group.settings),
                 None => drop(self.logs.insert(id, Log::new(log, &group.settings))),

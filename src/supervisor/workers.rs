@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use nix::sys::signal::Signal;
 
@@ -97,7 +97,9 @@ impl Workers {
         // A worker that reads nothing must not hold up the others.
         here.set_nonblocking(true)?;
         // Sent first: there is room for it, and a worker that can't be told is not started.
-        let descriptors: Vec<_> = std::iter::once(listener).chain(seat.as_ref().map(Seat::descriptor)).collect();
+        let scoreboard = group.scoreboard.as_ref().map(OwnedFd::as_fd);
+        let descriptors: Vec<_> =
+            std::iter::once(listener).chain(seat.as_ref().map(Seat::descriptor)).chain(scoreboard).collect();
         let number = seat.as_ref().map(|seat| seat.number);
         here.send(
             &ToWorker::Settings { group: Box::new(settings.clone()), slot, seat: number, preload },

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::DaemonOptions;
+use crate::config::{DaemonOptions, Interpreters};
 
 /// Parent to supervisor. A configuration is `Begin`, its groups, `Commit`; nothing changes before `Commit`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -14,7 +14,7 @@ pub enum ToSupervisor {
     /// where the supervisor says which can't be started (`board::States`); read by children.
     Begin { generation: u32 },
     /// One group. Descriptors: a listening socket for each process, in the order of their slots; then the group's board
-    /// (`board::BoardLayout`); then its error log; then the worker's executable.
+    /// (`board::BoardLayout`); then its error log; then the worker's executable; then, if there is one, the memory of `scoreboard`.
     Group(Box<GroupSettings>),
     /// The configuration is whole. Groups that it does not name drain and end.
     Commit,
@@ -47,6 +47,8 @@ pub struct GroupSettings {
     pub alone: Option<Vec<u8>>,
     /// The paths of the listening sockets, by slot; for messages.
     pub sockets: Vec<Vec<u8>>,
+    /// With `server-metrics`: how many numbers the memory has in which children put up what httpd's scoreboard shows (`board::Notice`).
+    pub scoreboard: Option<usize>,
     /// httpd's effective LogLevel for our module in the group's server, as httpd counts (3 error .. 7 debug, 8 trace1).
     pub log_level: u8,
     /// What is not the workers' to know, nor in the key.
@@ -93,12 +95,9 @@ pub struct PythonSettings {
     /// None: Python decides. Some(None): random. Some(Some(n)): fixed.
     pub hash_seed: Option<Option<u32>>,
     pub dont_write_bytecode: bool,
-    /// Seconds.
-    pub switch_interval: Option<f64>,
+    /// The group's part.
+    pub interpreters: Interpreters,
     pub destroy_interpreter: bool,
-    pub restrict_stdin: bool,
-    pub restrict_stdout: bool,
-    pub restrict_signal: bool,
     pub case_sensitivity: bool,
     pub module_version: [u32; 3],
     pub apache: Apache,
@@ -119,7 +118,8 @@ pub struct Apache {
 /// Supervisor to worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ToWorker {
-    /// The first message. Descriptors: the listening socket; where the worker has a `seat` on it, the group's board. `preload`: scripts that
+    /// The first message. Descriptors: the listening socket; where the worker has a `seat` on it, the group's board;
+    /// if there is one, the memory of `GroupSettings::scoreboard`. `preload`: scripts that
     /// the outgoing worker served, to be loaded before `Ready`.
     Settings { group: Box<GroupSettings>, slot: u32, seat: Option<usize>, preload: Vec<(Vec<u8>, Vec<u8>)> },
     /// It has said `Ready`: it accepts from now on.

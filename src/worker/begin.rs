@@ -12,7 +12,7 @@ use nix::sys::signal::Signal;
 
 use super::board::Board;
 use super::process::Process;
-use super::{acceptor, control, log, serve, watch};
+use super::{acceptor, control, log, scoreboard, serve, watch};
 use crate::application::{Applications, Constants, Reload};
 use crate::board::BoardLayout;
 use crate::os::channel::Channel;
@@ -34,7 +34,7 @@ pub(super) fn begin() -> Result<Option<MainThread>, Unfit> {
         return Err(Unfit);
     };
     forked::withhold(channel.as_fd());
-    let Said { group, preload, listener, place } = match settings(&channel) {
+    let Said { group, preload, listener, place, scoreboard } = match settings(&channel) {
         Ok(Some(said)) => said,
         Ok(None) => return Ok(None),
         Err(cause) => {
@@ -50,6 +50,7 @@ pub(super) fn begin() -> Result<Option<MainThread>, Unfit> {
     let board = Board::take(layout, place).map_err(|cause| {
         unfit(&channel, format!("WSGI0431: the memory that the worker shares with httpd can't be used: {cause}"))
     })?;
+    scoreboard::look_at(scoreboard, group.scoreboard).map_err(|cause| unfit(&channel, cannot_start(&cause)))?;
     become_worker(&group).map_err(|cause| unfit(&channel, cause))?;
     let (python, process, arrivals) = start_python(group, channel, board)?;
     let started = start_threads(process, listener, preload, arrivals);
@@ -77,6 +78,8 @@ struct Said {
     listener: OwnedFd,
     /// The group's board, and the seat there.
     place: Option<(OwnedFd, usize)>,
+    /// What children put up about httpd's scoreboard.
+    scoreboard: Option<OwnedFd>,
 }
 
 /// The first message; nothing where the supervisor has gone.
@@ -85,7 +88,8 @@ fn settings(channel: &Channel) -> io::Result<Option<Said>> {
         Some((ToWorker::Settings { group, seat, preload, .. }, descriptors)) => {
             let mut descriptors = descriptors.into_iter();
             let listener = descriptors.next().ok_or_else(|| io::Error::other("no listening socket came"))?;
-            Ok(Some(Said { group: *group, preload, listener, place: descriptors.next().zip(seat) }))
+            let place = seat.and_then(|seat| Some((descriptors.next()?, seat)));
+            Ok(Some(Said { group: *group, preload, listener, place, scoreboard: descriptors.next() }))
         }
         Some((other, _)) => Err(io::Error::other(format!("{other:?} came first"))),
         None => Ok(None),
@@ -209,18 +213,14 @@ fn python(group: &GroupSettings) -> Settings {
     Settings {
         home: options.python_home.as_ref().or(python.home.as_ref()).map(path),
         home_from: if options.python_home.is_some() { "python-home" } else { "WSGIPythonHome" },
-        path: options.python_path.iter().map(path).collect(),
         eggs: options.python_eggs.as_ref().map(path),
         front: options.home.as_ref().map(path),
         optimize: python.optimize.into(),
         warnings: python.warnings.clone(),
         hash_seed: python.hash_seed.map(|seed| seed.map_or(HashSeed::Random, HashSeed::Fixed)),
         dont_write_bytecode: python.dont_write_bytecode,
-        switch_interval: options.switch_interval.map(|interval| interval.as_secs_f64()).or(python.switch_interval),
+        interpreters: python.interpreters.clone(),
         destroy: python.destroy_interpreter,
-        restrict_stdin: python.restrict_stdin,
-        restrict_stdout: python.restrict_stdout,
-        restrict_signal: python.restrict_signal && !service,
         service,
         shutdown: options.shutdown_timeout(),
         single_process: false,
@@ -239,8 +239,7 @@ fn python(group: &GroupSettings) -> Settings {
         },
         log: log::line,
         logs: log::shows,
-        // httpd's scoreboard is in memory that its children have by fork; a worker has none of it.
-        server_metrics: None,
+        server_metrics: options.server_metrics().then_some(scoreboard::read),
     }
 }
 

@@ -22,6 +22,7 @@ mod log;
 mod pace;
 mod process;
 mod requests;
+mod scoreboard;
 mod serve;
 mod watch;
 

@@ -3,7 +3,7 @@
 use crate::harness::{Site, wsgi_test};
 
 /// Tests one site per line: it must be refused and the answer name all of `texts`.
-fn refused(site: &Site, table: &[(&str, &[&str])]) {
+pub(crate) fn refused(site: &Site, table: &[(&str, &[&str])]) {
     for (lines, texts) in table {
         let (passed, output) = Site::new("config", site.setting).unwrap().conf(lines).test();
         assert!(!passed, "loads: {lines}");
@@ -14,7 +14,7 @@ fn refused(site: &Site, table: &[(&str, &[&str])]) {
 }
 
 /// Tests one site per line: it must load and the answer name all of `texts`.
-fn loads(site: &Site, table: &[(&str, &[&str])]) {
+pub(crate) fn loads(site: &Site, table: &[(&str, &[&str])]) {
     for (lines, texts) in table {
         let (passed, output) = Site::new("config", site.setting).unwrap().conf(lines).test();
         assert!(passed, "{lines} is refused:\n{output}");
@@ -152,6 +152,7 @@ wsgi_test!(what_can_not_be_meant_is_named_at_the_test, embedded, |site| {
         ("WSGIScriptAlias / /nowhere/app.wsgi".to_owned(), &["WSGI0583", "/nowhere/app.wsgi"]),
         ("WSGIDaemonProcess shop home=/nowhere\nWSGIProcessGroup shop".to_owned(), &["WSGI0584", "home \"/nowhere\""]),
         ("WSGIPythonHome /nowhere/venv".to_owned(), &["WSGI0585", "/nowhere/venv"]),
+        (host("WSGITrustedProxyHeaders X-Forwarded-For"), &["WSGI0588", "shop.example", "every client"]),
     ] {
         let output = tested(Site::new("advice", site.setting).unwrap().files("environ").conf(&lines));
         for text in texts {

@@ -16,12 +16,16 @@ mod groups;
 mod life;
 // How a process is set up.
 mod process;
+// Interpreters with a GIL of their own.
+mod own_gil;
 // Groups of other Python versions.
 pub(crate) mod pythons;
 // Between child and worker: time limits, sizes, bodies both ways.
 mod relay;
 // Restarts, stops, and ends of httpd's own processes.
 pub(crate) mod restarts;
+// What applications know of httpd's children.
+mod scoreboard;
 // Service manager, logrotate, package manager.
 mod service;
 // The socket's other guests.

@@ -34,6 +34,8 @@ mod file_wrapper;
 mod frameworks;
 // Request bodies.
 mod input;
+// Settings of single interpreters.
+mod interpreter_options;
 // Application groups.
 mod interpreters;
 // Starts, restarts and ends.

@@ -566,7 +566,8 @@ wsgi_test!(figures_hold_without_threads, embedded_every_mpm, |site| {
     }
 });
 
-wsgi_test!(the_scoreboard_is_shown_where_it_is_allowed, embedded, |site| {
+wsgi_test!(the_scoreboard_is_shown_where_it_is_allowed, |site| {
+    let site = site.daemon("processes=1 threads=4 server-metrics=On");
     let server = site.app("api").children(2).conf("WSGIServerMetrics On").start();
     let seen = metrics(&server)["server"].take();
     let keys: Vec<&String> = seen.as_object().unwrap().keys().collect();
@@ -576,6 +577,7 @@ wsgi_test!(the_scoreboard_is_shown_where_it_is_allowed, embedded, |site| {
     let processes = seen["processes"].as_array().unwrap();
     assert_eq!(processes.len(), 8);
     let process = processes.iter().find(|process| process["pid"] != 0).unwrap();
+    assert!(server.children().iter().any(|child| process["pid"] == *child), "{process}");
     let keys: Vec<&String> = process.as_object().unwrap().keys().collect();
     assert_eq!(keys, ["generation", "pid", "process_num", "quiescing", "workers"]);
     assert_eq!(process["quiescing"], false);

@@ -79,7 +79,9 @@ wsgi_test!(a_peer_that_is_not_listed_is_not_believed, |s| {
 });
 
 wsgi_test!(without_a_list_of_proxies_everybody_is_believed, |s| {
+    let s = s.expect_log("WSGI0588: the main server has WSGITrustedProxyHeaders without WSGITrustedProxies");
     let server = site(s, &["WSGITrustedProxyHeaders X-Forwarded-For"]);
+    assert_eq!(server.log_text().matches("WSGI0588").count(), 1);
     let seen = environ(&server, "/shop", &[("X-Forwarded-For", "203.0.113.5, 192.0.2.7")]);
     assert_eq!(seen["REMOTE_ADDR"], "203.0.113.5");
     assert_eq!(seen["HTTP_X_FORWARDED_FOR"], "203.0.113.5, 192.0.2.7");

@@ -149,6 +149,7 @@ impl Group {
             imports: Vec::new(),
             alone: None,
             sockets: Vec::new(),
+            scoreboard: None,
             log_level: 6,
             log: LogSettings::default(),
         }

@@ -49,11 +49,11 @@ fn a_worker_becomes_what_its_group_says() {
         options.lang = Some(b"C.UTF-8".to_vec());
         options.locale = Some(b"xx_XX".to_vec());
         options.umask = Some(0o27);
-        options.switch_interval = Some(Duration::from_millis(20));
         options.cpu_priority = Some(3);
         options.stack_size = Some(512 * 1024);
         options.display_name = Some(b"(wsgi:other)".to_vec());
     });
+    starting.python.interpreters.all.switch_interval = Some(Duration::from_millis(20));
     starting.identity.home = Some(b"/home/joe".to_vec());
     starting.identity.user = Some(b"joe".to_vec());
     starting.variables = vec![("LOGNAME", "root")];

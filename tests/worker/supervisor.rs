@@ -60,7 +60,6 @@ pub(crate) fn start(app: &str) -> Start {
         options: DaemonOptions { threads: Some(1), ..DaemonOptions::default() },
         python: PythonSettings {
             destroy_interpreter: true,
-            restrict_signal: true,
             case_sensitivity: true,
             module_version: [6, 1, 1],
             apache: Apache { version: [2, 4, 52], ..Apache::default() },
@@ -109,6 +108,7 @@ impl Start {
             identity: self.identity,
             python: self.python,
             imports: pairs(&self.imports),
+            scoreboard: None,
             alone: None,
             sockets: vec![path("socket")],
             log_level: 6,

@@ -8,7 +8,6 @@ use super::super::refusal::shown;
 use super::super::{
     Arguments, Context, Directive, Kind, Level, Merge, OptionRow, Place, Refusal, Script, Standing, Words,
 };
-use super::later;
 use super::scripts::below_server_root;
 
 /// The interpreter of a script that httpd asks.
@@ -35,7 +34,7 @@ const ROW: Directive = Directive {
     help: c"",
     doc: "",
     standing: Standing::InEffect,
-    apply: later,
+    apply: |_, _| Ok(()),
 };
 
 pub(super) const ACCESS_SCRIPT: Directive = Directive {

@@ -2,7 +2,7 @@
 
 use super::super::refusal::shown;
 use super::super::{Arguments, Context, DaemonGroup, Directive, Kind, Level, Merge, SectionGroup, Standing};
-use super::{daemon_options, later};
+use super::daemon_options;
 
 /// What the rows of this theme share.
 const ROW: Directive = Directive {
@@ -17,7 +17,7 @@ const ROW: Directive = Directive {
     help: c"",
     doc: "",
     standing: Standing::InEffect,
-    apply: later,
+    apply: |_, _| Ok(()),
 };
 
 pub(super) const DAEMON_PROCESS: Directive = Directive {

@@ -2,8 +2,7 @@
 
 use super::super::{DaemonOptions, OptionRow, Range, Refusal, Words};
 use super::daemon_values::Value::{
-    self, Absolute, Account, Accounts, Count, Interval, Milliseconds, Octal, OffOnly, Paths, Seconds, Signed, Size,
-    Switch, Text,
+    self, Absolute, Account, Accounts, Count, Interval, Milliseconds, Octal, Paths, Seconds, Signed, Size, Switch, Text,
 };
 use super::daemon_values::{INT, LARGE, PRIORITY, PROCESSES, THREADS, zero_or_from};
 
@@ -364,11 +363,12 @@ const ROWS: [Row; 46] = [
     ),
     with_default(
         "server-metrics",
+        "On|Off",
         "Off",
-        "Off",
-        OffOnly,
-        "On will let the applications ask `mod_wsgi.server_metrics()`. It comes with a later version and is refused \
-         until then: httpd's scoreboard is in memory that only its own children have.",
+        Switch(|set| &mut set.server_metrics),
+        "With On the applications may ask `mod_wsgi.server_metrics()` what each thread of httpd's children does; with Off it answers `None`. \
+         The answer has addresses of clients and first lines of requests, of all virtual hosts. It is as it was when a request last came to \
+         a group with this option, or up to a second older.",
     ),
 ];
 

@@ -31,8 +31,6 @@ pub(super) enum Value {
     Interval(Of<Option<Duration>>),
     /// Digits from 0 to 7.
     Octal(Of<Option<u32>>),
-    /// A switch whose On comes with a later version.
-    OffOnly,
 }
 
 /// What an `int` of C takes from 0 on; the limit of C mod_wsgi's times and counts.
@@ -62,8 +60,7 @@ impl Value {
             | Self::Paths(_)
             | Self::Switch(_)
             | Self::Interval(_)
-            | Self::Octal(_)
-            | Self::OffOnly => None,
+            | Self::Octal(_) => None,
         }
     }
 
@@ -86,15 +83,6 @@ impl Value {
                 *of(set) = Some(seconds(text).ok_or("write a number of seconds above 0, such as 0.005")?);
             }
             Self::Octal(of) => *of(set) = Some(octal(text).ok_or("write an octal number up to 7777, such as 0022")?),
-            Self::OffOnly => match on_off(text) {
-                Some(false) => {}
-                Some(true) => {
-                    return Err(
-                        "On comes with a later version of this module; remove the option, or write Off".to_owned()
-                    );
-                }
-                None => return Err("write Off, or remove the option".to_owned()),
-            },
         }
         Ok(())
     }

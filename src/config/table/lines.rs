@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::testing::{Reader, refusal};
 use crate::config::{
-    AliasPattern, Context, DIRECTIVES, DirConfig, HashSeed, HeadMapping, ImportOrigin, Level, ProcessConfig, Standing,
+    AliasPattern, DIRECTIVES, DirConfig, HashSeed, HeadMapping, ImportOrigin, InterpreterOptions, Level, ProcessConfig,
 };
 
 /// Reads `line` and says whether `was` holds for the process's settings.
@@ -24,15 +24,15 @@ fn dir(line: &str, was: fn(&DirConfig) -> bool) {
 fn lines_about_python_set_the_process() {
     process("WSGIPythonHome /opt/env", |set| set.python_home.as_deref() == Some(Path::new("/opt/env")));
     process("WSGIPythonHome \"/opt/my env\"", |set| set.python_home.as_deref() == Some(Path::new("/opt/my env")));
-    process("WSGIPythonPath /a:/b", |set| set.python_path == [Path::new("/a"), Path::new("/b")]);
-    process("WSGIPythonPath :/a::", |set| set.python_path == [Path::new("/a")]);
+    process("WSGIPythonPath /a:/b", |set| set.interpreters.all.python_path == [b"/a", b"/b"]);
+    process("WSGIPythonPath :/a::", |set| set.interpreters.all.python_path == [b"/a"]);
     process("WSGIPythonEggs /var/eggs", |set| set.python_eggs.as_deref() == Some(Path::new("/var/eggs")));
     process("WSGIDontWriteBytecode on", |set| set.dont_write_bytecode);
     process("WSGIDestroyInterpreter Off", |set| !set.destroy_interpreter);
     process("WSGIRestrictEmbedded On", |set| set.restrict_embedded);
-    process("WSGIRestrictStdin On", |set| set.restrict_stdin);
-    process("WSGIRestrictStdout ON", |set| set.restrict_stdout);
-    process("WSGIRestrictSignal oFF", |set| !set.restrict_signal);
+    process("WSGIRestrictStdin On", |set| set.interpreters.all.restrict_stdin == Some(true));
+    process("WSGIRestrictStdout ON", |set| set.interpreters.all.restrict_stdout == Some(true));
+    process("WSGIRestrictSignal oFF", |set| set.interpreters.all.restrict_signal == Some(false));
     process("WSGICaseSensitivity Off", |set| !set.case_sensitivity);
 }
 
@@ -58,7 +58,7 @@ fn switch_intervals_are_seconds() {
         [("0.005", Duration::from_millis(5)), ("2", Duration::from_secs(2)), ("1e-9", Duration::from_micros(1))]
     {
         let reader = Reader::new().loads(&format!("WSGISwitchInterval {value}"));
-        assert_eq!(reader.server.process.switch_interval, Some(interval), "{value}");
+        assert_eq!(reader.server.process.interpreters.all.switch_interval, Some(interval), "{value}");
     }
 }
 
@@ -262,15 +262,56 @@ fn import_scripts_name_a_group_and_no_form() {
 }
 
 #[test]
-fn what_comes_later_is_refused_with_its_sentence_and_off_loads() {
-    for row in &DIRECTIVES {
-        let Standing::Later(sentence) = row.standing else { continue };
-        let level = if row.context == Context::AuthConfig { Level::Section } else { Level::Server };
-        let refused = Reader::at(true, level).line(&format!("{} On", row.name()));
-        assert_eq!(refused.unwrap_err().to_string(), format!("{} {sentence}", row.name()));
-        let off = Reader::at(true, level).line(&format!("{} Off", row.name()));
-        assert_eq!(off.is_ok(), sentence.starts_with("On comes"), "{}", row.name());
+fn a_section_for_interpreters_holds_the_lines_in_it() {
+    let mut reader = Reader::new();
+    for line in [
+        "<WSGIInterpreterOptions Process-Group='my shop' application-group=%{GLOBAL} >",
+        "<WSGIInterpreterOptions process_group=%{GLOBAL}>",
+        "<WSGIInterpreterOptions>",
+    ] {
+        reader = reader.loads(line);
+        reader.in_options = true;
+        for line in ["WSGIPythonPath /a", "WSGIRestrictStdin On", "WSGIPerInterpreterGIL On", "WSGISwitchInterval 1"] {
+            reader = reader.loads(line);
+        }
+        reader.in_options = false;
     }
+    assert!(reader.around.warnings.is_empty());
+    let read = &reader.server.process.interpreters;
+    let names: Vec<_> =
+        read.some.iter().map(|one| (one.process_group.as_deref(), one.application_group.as_deref())).collect();
+    assert_eq!(names, [(Some(&b"my shop"[..]), Some(&b""[..])), (Some(b""), None), (None, None)]);
+    assert!(read.some.iter().all(|one| one.restrict_stdin == Some(true) && one.per_interpreter_gil == Some(true)));
+    assert_eq!(read.all, InterpreterOptions::default());
+}
+
+#[test]
+fn what_a_section_for_interpreters_can_not_be_is_refused() {
+    for (line, texts) in [
+        ("<WSGIInterpreterOptions process-group=a", &["has no \">\" at its end"][..]),
+        ("<WSGIInterpreterOptions process-grup=a>", &["process-grup", "\"process-group\""]),
+        ("<WSGIInterpreterOptions shop>", &["\"shop\""]),
+        ("<WSGIInterpreterOptions process-group=>", &["process-group=\"\""]),
+        ("<WSGIInterpreterOptions process-group=a PROCESS-GROUP=b>", &["\"b\"", "already"]),
+    ] {
+        let sentence = refusal(line);
+        assert!(texts.iter().all(|text| sentence.contains(text)), "{line}: {sentence}");
+    }
+    let mut reader = Reader::new().loads("<WSGIInterpreterOptions>");
+    reader.in_options = true;
+    assert!(reader.line("<WSGIInterpreterOptions>").unwrap_err().to_string().contains("in another one"));
+}
+
+#[test]
+fn what_changes_nothing_about_interpreters_is_warned_about() {
+    let mut reader = Reader::new().loads("<WSGIInterpreterOptions process-group=%{HOST} application-group=x>");
+    reader.in_options = true;
+    let reader = reader.loads("WSGIFreeThreading On").loads("WSGIRestrictEmbedded On");
+    let [form, threading, outside] = reader.around.warnings.as_slice() else { panic!("three warnings") };
+    assert!(form.contains("process-group=\"%{HOST}\" is taken literally"), "{form}");
+    assert!(threading.contains("WSGI0201"), "{threading}");
+    assert!(outside.contains("WSGIRestrictEmbedded stands in"), "{outside}");
+    assert!(reader.server.process.restrict_embedded);
 }
 
 #[test]
@@ -414,6 +455,7 @@ fn names_and_paths_need_not_be_text() {
         main_server: true,
         level: Level::Server,
         section: None,
+        in_options: false,
         server: Some(&mut reader.server),
         dir: &mut reader.dir,
         surroundings: &mut reader.around,

@@ -22,7 +22,7 @@ mod lines;
 
 use std::time::Duration;
 
-use super::{Directive, OptionRow, Place, Refusal, Standing, Words};
+use super::{Directive, OptionRow};
 
 /// Every directive that the module registers with httpd, by name.
 pub static DIRECTIVES: [Directive; 59] = [
@@ -107,24 +107,6 @@ const APPLICATION_GROUP_OPTION: OptionRow = OptionRow {
     range: None,
     doc: "The interpreter: a name of your own, or one of the forms that `WSGIApplicationGroup` knows.",
 };
-
-/// Refuses what a later version brings; the row says what that is.
-fn later(_: &mut Place<'_>, words: &Words<'_>) -> Result<(), Refusal> {
-    Err(refuse_later(words))
-}
-
-/// For a switch whose On comes with a later version: Off changes nothing and loads.
-fn later_unless_off(_: &mut Place<'_>, words: &Words<'_>) -> Result<(), Refusal> {
-    if words.on_off()? { Err(refuse_later(words)) } else { Ok(()) }
-}
-
-fn refuse_later(words: &Words<'_>) -> Refusal {
-    let sentence = match words.row().standing {
-        Standing::Later(sentence) | Standing::LoadsWithoutEffect(sentence) | Standing::Obsolete(sentence) => sentence,
-        Standing::InEffect => "can't have this value in this version of the module",
-    };
-    Refusal::Later { directive: words.directive(), sentence: sentence.to_owned() }
-}
 
 /// Seconds as a strict decimal number above zero; Python itself counts in whole microseconds, at least one.
 fn seconds(text: &[u8]) -> Option<Duration> {

@@ -22,7 +22,7 @@ const ROW: Directive = Directive {
 
 fn instead(words: &Words<'_>) -> &'static str {
     match words.row().standing {
-        Standing::Obsolete(instead) | Standing::Later(instead) | Standing::LoadsWithoutEffect(instead) => instead,
+        Standing::Obsolete(instead) | Standing::LoadsWithoutEffect(instead) => instead,
         Standing::InEffect => "remove the line",
     }
 }

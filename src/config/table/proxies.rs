@@ -16,7 +16,7 @@ pub(super) const TRUSTED_PROXY_HEADERS: Directive = Directive {
     merge: Merge::InnerList,
     help: c"Headers of a proxy that change what the application sees",
     doc: "Headers by which a proxy in front tells what it knows of the client; the application then finds it where it looks \
-          anyway. Write `WSGITrustedProxies` as well: without it every client is believed. [Behind a proxy](behind-a-proxy.md) has \
+          anyway. Write `WSGITrustedProxies` as well: without it every client is believed, and the warning `WSGI0588` says so. [Behind a proxy](behind-a-proxy.md) has \
           an example and the exact rules.\n\n\
           | header | what it changes in environ |\n\
           |---|---|\n\
@@ -51,6 +51,9 @@ pub(super) const TRUSTED_PROXY_HEADERS: Directive = Directive {
                 place.surroundings.warn(line);
             }
         }
+        if let Some(server) = place.server.as_deref_mut() {
+            server.chosen.proxy_headers |= !known.is_empty();
+        }
         Arc::make_mut(place.dir.trusted_proxy_headers.get_or_insert_default()).extend(known);
         Ok(())
     },
@@ -75,6 +78,9 @@ pub(super) const TRUSTED_PROXIES: Directive = Directive {
                     "write addresses or networks, such as 10.0.0.1, 10.0.0.0/8 or 2001:db8::/32, parted by spaces",
                 )
             })?);
+        }
+        if let Some(server) = place.server.as_deref_mut() {
+            server.chosen.trusted_proxies = true;
         }
         Arc::make_mut(place.dir.trusted_proxies.get_or_insert_default()).extend(networks);
         Ok(())

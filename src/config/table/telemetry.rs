@@ -27,7 +27,7 @@ pub(super) const SERVER_METRICS: Directive = Directive {
     default: "Off",
     help: c"Whether applications in embedded mode may read httpd's scoreboard",
     doc: "With On applications in embedded mode may ask `mod_wsgi.server_metrics()` what each thread of httpd's children does; with \
-          Off it answers `None`. The answer has addresses of clients and first lines of requests, of all virtual hosts.",
+          Off it answers `None`. Daemon process groups have the option `server-metrics`. The answer has addresses of clients and first lines of requests, of all virtual hosts.",
     standing: Standing::InEffect,
     apply: |place, words| {
         place.process(words)?.server_metrics = words.on_off()?;

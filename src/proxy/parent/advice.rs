@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{Gid, Uid, User, getgrouplist};
 
 use super::identity::Httpd;
+use super::pythons;
 use crate::apache::hook::Startup;
 use crate::apache::{Level, MainState, log_main, log_startup, process, server};
 use crate::config::{Facts, Seen, ServerConfig, SocketDirectory, Step, lint};
@@ -32,7 +33,14 @@ pub(crate) fn advise(startup: &Startup<'_>) {
 
 fn sentences(startup: &Startup<'_>) -> Vec<String> {
     let servers = startup.server.records::<ServerConfig>().map(|(host, record)| (host.hostname(), record));
-    let facts = Facts { look: &look, children: server::max_daemons(), sockets: sockets(startup) };
+    let process = startup.server.config::<ServerConfig>().map(|main| main.process.clone()).unwrap_or_default();
+    let facts = Facts {
+        look: &look,
+        children: server::max_daemons(),
+        sockets: sockets(startup),
+        python: pythons::own(),
+        python_of: &|group| pythons::of_group(group, &process),
+    };
     lint(servers, &facts)
 }
 

@@ -56,6 +56,8 @@ struct Parent {
     supervisor: Option<Supervisor>,
     /// What the supervisor tells children by, as `Groups::states`.
     states: OwnedFd,
+    /// What children tell workers by, as `Groups::scoreboard`.
+    scoreboard: Option<OwnedFd>,
     started: Instant,
     young_deaths: u32,
 }
@@ -249,6 +251,9 @@ fn build(startup: &Startup<'_>, memory: Memory) -> Result<Option<Parent>, String
     retired.extend(gone.map(|path| Retired { path, since: now }));
     let layout = Layout::new(children.len(), columns, rows());
     let shared = SharedWords::new(layout.words()).map_err(no_memory)?;
+    let scoreboard = groups.iter().find_map(|group| group.settings.scoreboard);
+    let scoreboard = scoreboard.map(SharedWords::with_descriptor).transpose().map_err(no_memory)?;
+    let (scoreboard, scoreboard_descriptor) = scoreboard.unzip();
     let (states, states_descriptor) = SharedWords::with_descriptor(columns).map_err(no_memory)?;
     let supervisor = match supervisor {
         // Settings have the form of this build.
@@ -267,11 +272,12 @@ fn build(startup: &Startup<'_>, memory: Memory) -> Result<Option<Parent>, String
         generation: generation + 1,
         next_ordinal,
         groups,
-        children: Arc::new(Groups { list: children, shared, layout, states }),
+        children: Arc::new(Groups { list: children, shared, layout, states, scoreboard }),
         retired,
         executables,
         supervisor,
         states: states_descriptor,
+        scoreboard: scoreboard_descriptor,
         started: Instant::now(),
         young_deaths: 0,
     }))
@@ -376,6 +382,7 @@ impl Parent {
             board: group.board.as_fd(),
             log: group.log.as_fd(),
             worker: group.worker.as_fd(),
+            scoreboard: self.scoreboard.as_ref().filter(|_| group.settings.scoreboard.is_some()).map(OwnedFd::as_fd),
         });
         supervisor.configure(self.generation, self.states.as_fd(), groups.collect())
     }

@@ -8,7 +8,10 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::config::{DaemonOptions, OLDEST_PYTHON, PythonVersion, environment_setting, environment_version};
+use crate::config::{
+    DaemonGroup, DaemonOptions, OLDEST_PYTHON, ProcessConfig, Python, PythonVersion, environment_setting,
+    environment_version,
+};
 use crate::wsgi::Quoted;
 
 /// The version that module and default worker are linked with.
@@ -24,6 +27,21 @@ pub(super) struct Other {
     whose: String,
     /// What to build a worker with.
     executable: PathBuf,
+}
+
+/// What is known of a group's Python before it starts, for [`config::lint`](crate::config::lint()).
+pub(super) fn of_group(group: &DaemonGroup, process: &ProcessConfig) -> Python {
+    let home = group.options.python_home.as_deref();
+    let home = home.or_else(|| process.python_home.as_ref().map(|home| home.as_os_str().as_bytes()));
+    let other = home.and_then(|home| needed(&group.name, &group.options, home).ok()?);
+    other.map_or_else(own, |other| Python { version: other.version, free_threaded: false })
+}
+
+/// The module's Python.
+pub(super) fn own() -> Python {
+    // The build asks for it.
+    let version = PythonVersion::parse(OWN).unwrap_or(OLDEST_PYTHON);
+    Python { version, free_threaded: cfg!(Py_GIL_DISABLED) }
 }
 
 impl Other {

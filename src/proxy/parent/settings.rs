@@ -9,7 +9,10 @@ use md5::{Digest as _, Md5};
 use super::identity::{self, Httpd};
 use super::pythons;
 use crate::apache::{Server, server};
-use crate::config::{self, DaemonGroup, HashSeed, ImportOrigin, ProcessConfig, ServerConfig};
+use crate::board::Notice;
+use crate::config::{
+    self, DaemonGroup, HashSeed, ImportOrigin, InterpreterOptions, Interpreters, ProcessConfig, ServerConfig,
+};
 use crate::front::{VERSION, seen_from};
 use crate::proxy::group::Home;
 use crate::proxy::owner::Owner;
@@ -71,10 +74,11 @@ fn one<'s>(
         secret: [0; 32],
         options: options.clone(),
         identity: identity::identity(options, httpd)?,
-        python: python(process, options.python_home.as_ref()),
+        python: python(process, group),
         imports,
         alone,
         sockets: Vec::new(),
+        scoreboard: options.server_metrics().then(scoreboard_words),
         log_level: host.log_level(),
         log: LogSettings::default(),
     };
@@ -128,10 +132,11 @@ fn alone(group: &DaemonGroup, main: Server<'_>) -> Option<Vec<u8>> {
     Some(resource_of(host.hostname().unwrap_or_default(), host.port().unwrap_or(80), &script_name))
 }
 
-fn python(process: &ProcessConfig, home: Option<&Vec<u8>>) -> PythonSettings {
+fn python(process: &ProcessConfig, group: &DaemonGroup) -> PythonSettings {
+    let home = group.options.python_home.clone();
     let (major, minor, patch) = server::BUILT_FOR;
     PythonSettings {
-        home: home.cloned().or_else(|| process.python_home.clone().map(|home| home.into_os_string().into_vec())),
+        home: home.or_else(|| process.python_home.clone().map(|home| home.into_os_string().into_vec())),
         optimize: process.python_optimize,
         warnings: process.python_warnings.clone(),
         hash_seed: match process.hash_seed {
@@ -140,11 +145,8 @@ fn python(process: &ProcessConfig, home: Option<&Vec<u8>>) -> PythonSettings {
             HashSeed::Fixed(seed) => Some(Some(seed)),
         },
         dont_write_bytecode: process.dont_write_bytecode,
-        switch_interval: process.switch_interval.map(|interval| interval.as_secs_f64()),
+        interpreters: interpreters(process, group),
         destroy_interpreter: process.destroy_interpreter,
-        restrict_stdin: process.restrict_stdin,
-        restrict_stdout: process.restrict_stdout,
-        restrict_signal: process.restrict_signal,
         case_sensitivity: process.case_sensitivity,
         module_version: VERSION,
         apache: Apache {
@@ -156,4 +158,21 @@ fn python(process: &ProcessConfig, home: Option<&Vec<u8>>) -> PythonSettings {
             threads: server::max_threads().unwrap_or(1).max(1),
         },
     }
+}
+
+/// What the text about httpd's scoreboard takes at most, far more than usual: pages that are not written to are none.
+fn scoreboard_words() -> usize {
+    const THREAD: usize = 1500;
+    const MOST: usize = 64 << 20;
+    let limit = |count: Option<u32>| usize::try_from(count.unwrap_or(1).max(1)).unwrap_or(usize::MAX);
+    let threads = limit(server::child_limit()).saturating_mul(limit(server::thread_limit()).saturating_add(1));
+    Notice::words(threads.saturating_mul(THREAD).min(MOST))
+}
+
+/// The group's part, with its own options in place of lines for all.
+fn interpreters(process: &ProcessConfig, group: &DaemonGroup) -> Interpreters {
+    let Interpreters { all, some } = process.interpreters.of_processes(&group.name);
+    let switch_interval = group.options.switch_interval.or(all.switch_interval);
+    let all = InterpreterOptions { python_path: group.options.python_path.clone(), switch_interval, ..all };
+    Interpreters { all, some }
 }

@@ -39,6 +39,7 @@ pub(super) struct Sent<'p> {
     pub(super) board: BorrowedFd<'p>,
     pub(super) log: BorrowedFd<'p>,
     pub(super) worker: BorrowedFd<'p>,
+    pub(super) scoreboard: Option<BorrowedFd<'p>>,
 }
 
 impl Supervisor {
@@ -100,6 +101,7 @@ impl Supervisor {
         for group in groups {
             let mut descriptors = group.listening;
             descriptors.extend([group.board, group.log, group.worker]);
+            descriptors.extend(group.scoreboard);
             self.channel.send(&ToSupervisor::Group(Box::new(group.settings)), &descriptors)?;
         }
         self.channel.send(&ToSupervisor::Commit, &[])

@@ -87,7 +87,7 @@ wsgi_test!(static_files_are_guarded_too_and_an_inner_script_replaces_an_outer_on
 
 wsgi_test!(an_access_script_sees_the_request_but_no_secrets, both_interpreters, |site| {
     let site = asked(site).conf(EVERYWHERE).conf("SetEnv SECRET x\nServerAdmin me@example.com");
-    let server = site.conf("WSGITrustedProxyHeaders X-Real-IP").start();
+    let server = site.conf("WSGITrustedProxyHeaders X-Real-IP\nWSGITrustedProxies 127.0.0.1").start();
     let request = Request::post("//a//b/?environ", "body").header("X-Ask", "1").header("X_Ask", "2");
     let request = request.header("X-Real-IP", "192.0.2.7");
     let request = request.header("Authorization", "Bearer x").header("Proxy-Authorization", "Bearer y");
