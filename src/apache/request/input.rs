@@ -122,6 +122,21 @@ impl Request<'_> {
         held
     }
 
+    /// Nobody reads the body: whoever answers in place of this request, such as an error document, has none. The connection ends with the
+    /// response, since the body is not the next request's.
+    pub(crate) fn give_up_body(&mut self) {
+        self.forget_body();
+        self.close_connection();
+    }
+
+    pub(super) fn forget_body(&mut self) {
+        let headers = field!(self.headers_in);
+        for name in [c"Content-Length", c"Transfer-Encoding"] {
+            // SAFETY: the live request's own table; `&mut self` ends what was lent before.
+            unsafe { raw::apr_table_unset(headers, name.as_ptr()) };
+        }
+    }
+
     /// Whether nothing but the protocol's own filters read the body: others may take the absence of bytes for its end.
     fn may_read_ahead(&self) -> bool {
         field!(self.input_filters) == field!(self.proto_input_filters)

@@ -91,11 +91,7 @@ impl Request<'_> {
         // SAFETY: `lend` promised a live request. Whatever it answers, what is left of the body is not the next request's: httpd closes
         // the connection then.
         unsafe { raw::ap_discard_request_body(raw) };
-        let headers = field!(self.headers_in);
-        for name in [c"Content-Length", c"Transfer-Encoding"] {
-            // SAFETY: the live request's own table.
-            unsafe { raw::apr_table_unset(headers, name.as_ptr()) };
-        }
+        self.forget_body();
         // SAFETY: as above; a plain field, and a constant text.
         unsafe { (*raw).method = c"GET".as_ptr() };
         // SAFETY: as above.
