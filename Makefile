@@ -13,6 +13,8 @@ OTHER_WORKERS := mod_wsgi-worker[0-9]*.[0-9]*
 OTHER_PYTHON ?= $(shell .ci/other-python "$(PYTHON)")
 version_of = $(shell "$(1)" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 ENVIRONMENT := .env/tests
+# Clients and modules that the server tests use beside httpd's own.
+BESIDE := curl openssl libapache2-mod-php libapache2-mod-xsendfile
 # Server tests mostly wait for an httpd: two per processor.
 THREADS ?= $(shell expr 2 \* $$(nproc))
 # Of `make soak`.
@@ -39,6 +41,7 @@ run: build
 
 test: build env
 	$(if $(OTHER_PYTHON),$(MAKE) worker PYTHON="$(OTHER_PYTHON)",@echo "SKIPPED: several Pythons: OTHER_PYTHON names none" >&2)
+	APXS="$(APXS)" .ci/packages $(BESIDE)
 	REQUIRE_HTTPD=1 MOD_WSGI_SO=$(abspath $(MODULE)) MOD_WSGI_WORKER=$(abspath $(dir $(MODULE))mod_wsgi-worker) \
 	    OTHER_PYTHON="$(OTHER_PYTHON)" RUST_TEST_THREADS=$(THREADS) $(CARGO) test --no-default-features
 	$(if $(OTHER_PYTHON),MOD_WSGI_WORKER=$(abspath $(dir $(MODULE))mod_wsgi-worker$(call version_of,$(OTHER_PYTHON))) \

@@ -23,6 +23,7 @@ static const wsgi_shim_fact facts[] = {
     FIELD(request_rec, connection),
     FIELD(request_rec, server),
     FIELD(request_rec, prev),
+    FIELD(request_rec, main),
     FIELD(request_rec, the_request),
     FIELD(request_rec, protocol),
     FIELD(request_rec, hostname),

@@ -123,6 +123,7 @@ pub(super) fn build<'py>(
     set(b"wsgi.url_scheme", &interpreter.key(py, job.url_scheme.as_str().as_bytes())?)?;
     set(b"wsgi.input", input)?;
     set(b"wsgi.errors", errors)?;
+    set(b"wsgi.early_hints", &interpreter.early_hints(input)?)?;
     set(b"mod_wsgi.thread_id", &Object::int(py, job.thread_id.into())?)?;
     set(b"mod_wsgi.request_start", &Object::float(py, job.request_start)?)?;
     set(b"mod_wsgi.queue_start", &Object::float(py, job.queue_start)?)?;

@@ -40,6 +40,7 @@ const FACTS: &[Fact] = &[
     field!(request_rec, connection),
     field!(request_rec, server),
     field!(request_rec, prev),
+    field!(request_rec, main),
     field!(request_rec, the_request),
     field!(request_rec, protocol),
     field!(request_rec, hostname),

@@ -5,8 +5,8 @@ use std::num::NonZero;
 use std::os::fd::AsFd as _;
 
 use crate::apache::{self, Request};
-use crate::front::{log_level, put_head, read_body};
-use crate::wsgi::{Gone, Head, Host, InputError, Level, Then};
+use crate::front::{hint, log_level, put_head, read_body};
+use crate::wsgi::{Gone, Head, Hints, Host, InputError, Level, Then};
 
 /// A request that is being answered; on the MPM's thread that has it, or for moments on one of the application's.
 pub(super) struct Live<'a, 'r> {
@@ -26,6 +26,10 @@ impl<'a, 'r> Live<'a, 'r> {
 impl Host for Live<'_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, InputError> {
         read_body(self.request, buffer)
+    }
+
+    fn hint(&mut self, hints: &Hints) {
+        hint(self.request, hints);
     }
 
     fn head(&mut self, head: &Head) {

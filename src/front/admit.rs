@@ -124,7 +124,7 @@ impl Admitted {
 ///
 /// # Errors
 /// The hook's answer: the handler is not ours, or the request is refused, which is logged.
-pub(crate) fn admit(request: &Request<'_>) -> Result<Admitted, Answer> {
+pub(crate) fn admit(request: &mut Request<'_>) -> Result<Admitted, Answer> {
     let name = request.handler().ok_or(Answer::DECLINED)?;
     let settings = request.dir_config::<DirConfig>();
     let (kind, handler) = if HANDLERS.contains(&name) {
@@ -143,7 +143,12 @@ pub(crate) fn admit(request: &Request<'_>) -> Result<Admitted, Answer> {
                 // Of the client's making, and nothing is wrong here: httpd's own level for a body over the limit.
                 None => request.log(Level::Info, format_args!("{refusal}")),
             }
-            return Err(Answer::status(refusal.status()));
+            let (status, of_the_body) = (refusal.status(), refusal.is_of_the_body());
+            if of_the_body {
+                // Else an application that is the error document would be refused it, too.
+                request.give_up_body();
+            }
+            return Err(Answer::status(status));
         }
     };
     let by_alias = mapped.is_some() && handler.is_none();

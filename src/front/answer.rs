@@ -2,7 +2,7 @@
 //! records.
 
 use crate::apache::{BodyError, Level as LogLevel, Request};
-use crate::wsgi::{Head, InputError, Level};
+use crate::wsgi::{Head, Hints, InputError, Level};
 
 /// Reads some of the request's body; 0 is its end, an empty buffer only asks for it. Blocks.
 ///
@@ -20,6 +20,12 @@ pub(crate) fn read_body(request: &mut Request<'_>, buffer: &mut [u8]) -> Result<
         BodyError::ClientGone => InputError::ClientGone,
         BodyError::Other { text, .. } => InputError::Failed(text),
     })
+}
+
+/// Sends early hints ahead of the response.
+pub(crate) fn hint(request: &mut Request<'_>, hints: &Hints) {
+    // Nothing of them holds a NUL.
+    let _ = request.send_early_hints(hints.headers().iter());
 }
 
 /// Makes this head the request's. Nothing is sent by it.

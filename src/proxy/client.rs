@@ -3,8 +3,8 @@
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use crate::apache::{self, ClientTimeout, Level as LogLevel, Request};
-use crate::front::{put_head, read_body};
-use crate::wsgi::{Gone, Head, InputError, Quoted};
+use crate::front::{hint, put_head, read_body};
+use crate::wsgi::{Gone, Head, Hints, InputError, Quoted};
 
 /// What follows the bytes of one [`Client::send`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,9 @@ pub(super) trait Client {
     /// # Errors
     /// [`InputError`]; again for every later call.
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, InputError>;
+
+    /// Sends these ahead of the response, if the client can take them.
+    fn hint(&mut self, hints: &Hints);
 
     /// Sets status and headers. Nothing is sent by it.
     fn head(&mut self, head: &Head);
@@ -92,6 +95,10 @@ impl Drop for Live<'_, '_> {
 impl Client for Live<'_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, InputError> {
         read_body(self.request, buffer)
+    }
+
+    fn hint(&mut self, hints: &Hints) {
+        hint(self.request, hints);
     }
 
     fn head(&mut self, head: &Head) {

@@ -10,7 +10,7 @@ use super::connection::{Broken, Connection};
 use super::failure::Failure;
 use crate::apache::Level;
 use crate::wire::{self, BODY_MOST, BodyError, End, FrameError, FromChild, FromWorker, Headers};
-use crate::wsgi::{Gone, Head, InputError, Quoted};
+use crate::wsgi::{Gone, Head, Hints, InputError, Quoted};
 
 /// What configuration says about the relay.
 #[derive(Clone, Copy)]
@@ -164,6 +164,10 @@ impl Relay<'_, '_> {
                 client.log(level_of(level), &String::from_utf8_lossy(line));
                 Step::On
             }
+            FromWorker::Interim { headers } => {
+                client.hint(&hints(headers).map_err(Stop::Bad)?);
+                Step::On
+            }
             FromWorker::Head { status_line, headers } => {
                 let head = head(status_line, headers).map_err(Stop::Bad)?;
                 if rules.error_override && head.code() >= 400 {
@@ -298,7 +302,10 @@ impl Relay<'_, '_> {
                 FromWorker::Log { level, line } => self.client.log(level_of(level), &String::from_utf8_lossy(line)),
                 FromWorker::End(_) => return Ok(()),
                 FromWorker::File { .. } => drop(self.connection.descriptor()),
-                FromWorker::WantBody(_) | FromWorker::Refused | FromWorker::Head { .. } => return Err(Broken::Closed),
+                FromWorker::WantBody(_)
+                | FromWorker::Refused
+                | FromWorker::Interim { .. }
+                | FromWorker::Head { .. } => return Err(Broken::Closed),
             }
         }
     }
@@ -388,6 +395,15 @@ fn head(status_line: &[u8], headers: Headers<'_>) -> Result<Head, String> {
         head.push(name, value).map_err(|error| error.to_string())?;
     }
     Ok(head)
+}
+
+/// The same for early hints.
+fn hints(headers: Headers<'_>) -> Result<Hints, String> {
+    let mut hints = Hints::default();
+    for (name, value) in headers {
+        hints.push(name, value).map_err(|error| error.to_string())?;
+    }
+    Ok(hints)
 }
 
 /// As CGI: status 200 with a path as `Location` is answered with what is at the path (RFC 3875, section 6.2.2: "the server MUST generate the

@@ -21,7 +21,7 @@ use crate::board::{BoardLayout, Layout, Register, Seat};
 use crate::config::DaemonOptions;
 use crate::os::memory::{SeenWords, SharedWords, sealed};
 use crate::wire::{self, Body, End, FromChild, FromWorker, Reader, encode_head};
-use crate::wsgi::{Gone, Head, InputError};
+use crate::wsgi::{Gone, Head, Hints, InputError};
 
 /// Groups of these names; sockets are not there until a test says where.
 pub(super) fn groups(given: Vec<(&str, DaemonOptions, Home)>) -> Groups {
@@ -282,6 +282,10 @@ impl Client for Scripted {
         let piece = self.body.pop_front().unwrap_or(Ok(Vec::new()))?;
         buffer[..piece.len()].copy_from_slice(&piece);
         Ok(piece.len())
+    }
+
+    fn hint(&mut self, hints: &Hints) {
+        self.got.push(format!("hint {}", hints.headers().iter().count()));
     }
 
     fn head(&mut self, head: &Head) {

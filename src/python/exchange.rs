@@ -17,7 +17,8 @@ use pyo3_ffi as ffi;
 use super::callback::{Answer, Arguments, Class, Failure, Method, guard};
 use super::error::Raised;
 use super::figures;
-use super::object::{Object, unsigned};
+use super::headers::{head, hints};
+use super::object::Object;
 use super::state::{Py, give_way};
 use crate::metrics::Transfer;
 use crate::wsgi::{Failed, Head, Host, Input, InputError, Level, Response, SendError, StartError};
@@ -343,6 +344,7 @@ static METHODS: [Method; 5] = [
     Method::end(),
 ];
 static START_RESPONSE: Method = Method::fast(c"start_response", start_response);
+static EARLY_HINTS: Method = Method::fast(c"early_hints", early_hints);
 static WRITE: Method = Method::fast(c"write", write);
 static LOG: Method = Method::fast(c"log", log);
 static IS_HTTPS: Method = Method::fast(c"is_https", is_https);
@@ -399,6 +401,11 @@ pub(super) fn ssl_variable_of<'py>(input: &Object<'py>) -> Result<Object<'py>, R
 /// `start_response` for a request, bound to its `wsgi.input`.
 pub(super) fn start_response_of<'py>(input: &Object<'py>) -> Result<Object<'py>, Raised<'py>> {
     START_RESPONSE.bind(input)
+}
+
+/// `wsgi.early_hints` for a request, bound to its `wsgi.input`.
+pub(super) fn early_hints_of<'py>(input: &Object<'py>) -> Result<Object<'py>, Raised<'py>> {
+    EARLY_HINTS.bind(input)
 }
 
 /// The exchange behind `this`.
@@ -568,6 +575,14 @@ method!(start_response, "start_response()", 2..=3, |py, this, exchange, argument
     Ok(WRITE.bind(&Object::borrowed(py, this))?)
 });
 
+method!(early_hints, "early_hints()", 1..=1, |py, _, exchange, arguments| {
+    let hints = hints(&arguments)?;
+    let sent = exchange.promptly(py, |host, _, response| response.hint(host, &hints));
+    let sent = sent.map_err(|ended| Failure::new(Class::Runtime, ended))?;
+    sent.map_err(|late| Failure::new(Class::Runtime, late))?;
+    Ok(Object::none(py))
+});
+
 /// The exception of an `exc_info`, raised again.
 #[cfg_attr(
     Py_3_12,
@@ -581,95 +596,6 @@ fn reraise<'py>(py: Py<'py>, parts: Vec<Object<'py>>) -> Failure<'py> {
     // SAFETY: attached by `py`; three references (or NULL) are handed over.
     unsafe { ffi::PyErr_Restore(kind, value, traceback) };
     Failure::Raised(Raised::fetch(py))
-}
-
-/// The first two arguments of `start_response`, checked.
-fn head<'py>(arguments: &Arguments<'py>) -> Result<Head, Failure<'py>> {
-    let value = |error: &dyn std::fmt::Display| Failure::new(Class::Value, error);
-    let status = arguments.get(0).map(|status| Latin1::new(status, "status")).transpose()?;
-    let mut head = Head::new(status.as_ref().map(Latin1::bytes).unwrap_or_default()).map_err(|error| value(&error))?;
-    let Some(headers) = arguments.get(1) else { return Ok(head) };
-    // SAFETY: attached; any object may be asked.
-    if unsafe { ffi::PyList_Check(headers.as_ptr()) } == 0 {
-        let text = format!("start_response()'s headers must be a list, not {}", headers.type_name());
-        return Err(Failure::new(Class::Type, text));
-    }
-    // SAFETY: a list, as just checked.
-    let length = unsafe { ffi::PyList_Size(headers.as_ptr()) };
-    for index in 0..length {
-        // SAFETY: a list; borrowed, NULL with an exception where it became shorter meanwhile.
-        let item = unsafe { ffi::PyList_GetItem(headers.as_ptr(), index) };
-        let Some(item) = NonNull::new(item) else { return Err(Raised::fetch(headers.py()).into()) };
-        let item = Object::borrowed(headers.py(), item);
-        let (name, content) = pair(&item)?;
-        let (name, content) = (Latin1::new(name, "header name")?, Latin1::new(content, "header value")?);
-        head.push(name.bytes(), content.bytes()).map_err(|error| value(&error))?;
-    }
-    Ok(head)
-}
-
-/// A header: a tuple of two.
-fn pair<'py>(item: &Object<'py>) -> Result<(Object<'py>, Object<'py>), Failure<'py>> {
-    // SAFETY: attached; any object may be asked.
-    if unsafe { ffi::PyTuple_Check(item.as_ptr()) } == 0 {
-        let text = format!("each of start_response()'s headers must be a tuple, not {}", item.type_name());
-        return Err(Failure::new(Class::Type, text));
-    }
-    // SAFETY: a tuple, as just checked.
-    let length = unsigned(unsafe { ffi::PyTuple_Size(item.as_ptr()) });
-    let part = |index| {
-        // SAFETY: a tuple; borrowed, NULL with an exception where there is no such item.
-        NonNull::new(unsafe { ffi::PyTuple_GetItem(item.as_ptr(), index) })
-            .map(|part| Object::borrowed(item.py(), part))
-    };
-    match (length, part(0), part(1)) {
-        (2, Some(name), Some(value)) => Ok((name, value)),
-        _ => {
-            drop(Raised::pending(item.py()));
-            Err(Failure::new(
-                Class::Value,
-                format!(
-                    "each of start_response()'s headers must be a (name, value) tuple, this one has {length} items"
-                ),
-            ))
-        }
-    }
-}
-
-/// PEP 3333, "Unicode Issues": strings hold "only code points representable in ISO-8859-1 encoding".
-enum Latin1<'py> {
-    /// All ASCII: the string's own memory.
-    Ascii(Object<'py>, NonNull<u8>, usize),
-    Encoded(Object<'py>),
-}
-
-impl<'py> Latin1<'py> {
-    fn new(text: Object<'py>, what: &str) -> Result<Latin1<'py>, Failure<'py>> {
-        // SAFETY: attached; any object may be asked.
-        if unsafe { ffi::PyUnicode_Check(text.as_ptr()) } == 0 {
-            return Err(Failure::new(Class::Type, format!("{what} must be a str, not {}", text.type_name())));
-        }
-        // SAFETY: a str, as just checked.
-        if unsafe { ffi::PyUnicode_IS_ASCII(text.as_ptr()) } != 0 {
-            let mut length = 0;
-            // SAFETY: a str; the memory is the string's own and never changes.
-            let start = unsafe { ffi::PyUnicode_AsUTF8AndSize(text.as_ptr(), &raw mut length) };
-            if let Some(start) = NonNull::new(start.cast_mut().cast()) {
-                return Ok(Latin1::Ascii(text, start, unsigned(length)));
-            }
-        }
-        // SAFETY: a str; raises UnicodeEncodeError where it can't be.
-        let encoded = unsafe { ffi::PyUnicode_AsLatin1String(text.as_ptr()) };
-        Ok(Latin1::Encoded(Object::returned(text.py(), encoded)?))
-    }
-
-    fn bytes(&self) -> &[u8] {
-        match self {
-            // SAFETY: pointer and length of the string that the value holds on to.
-            Latin1::Ascii(_text, start, length) => unsafe { std::slice::from_raw_parts(start.as_ptr(), *length) },
-            Latin1::Encoded(bytes) => bytes.as_bytes().unwrap_or_default(),
-        }
-    }
 }
 
 /// A size argument: absent, `None` or negative mean no limit.

@@ -13,6 +13,7 @@ mod error;
 mod exchange;
 mod extension;
 mod figures;
+mod headers;
 mod home;
 mod interpreter;
 mod interrupt;

@@ -163,6 +163,11 @@ impl Interpreter {
         exchange::start_response_of(input)
     }
 
+    /// `wsgi.early_hints` for a request, bound to its `wsgi.input`.
+    pub(crate) fn early_hints<'py>(&self, input: &Object<'py>) -> Result<Object<'py>, Raised<'py>> {
+        exchange::early_hints_of(input)
+    }
+
     /// `mod_ssl.is_https` and `mod_ssl.var_lookup` for a request, bound to its `wsgi.input`.
     pub(crate) fn tls_functions<'py>(&self, input: &Object<'py>) -> Result<[Object<'py>; 2], Raised<'py>> {
         Ok([exchange::is_https_of(input)?, exchange::ssl_variable_of(input)?])

@@ -18,10 +18,11 @@ pub enum Kind {
     File = 21,
     Log = 22,
     End = 23,
+    Interim = 24,
 }
 
 impl Kind {
-    pub(super) const ALL: [Kind; 12] = [
+    pub(super) const ALL: [Kind; 13] = [
         Kind::Hello,
         Kind::Request,
         Kind::Body,
@@ -34,6 +35,7 @@ impl Kind {
         Kind::File,
         Kind::Log,
         Kind::End,
+        Kind::Interim,
     ];
 
     pub(super) const fn number(self) -> u8 {
@@ -61,6 +63,7 @@ impl fmt::Display for Kind {
             Kind::File => "FILE",
             Kind::Log => "LOG",
             Kind::End => "END",
+            Kind::Interim => "INTERIM",
         })
     }
 }

@@ -13,6 +13,8 @@ pub const WHOLE_MOST: usize = 16 * 1024;
 pub const BODY_MOST: usize = 1024 * 1024;
 /// The most payload bytes of a HEAD, status line and lengths included.
 pub const HEAD_MOST: usize = 1024 * 1024;
+/// The most payload bytes of an INTERIM; `wsgi::Hints` end before.
+pub const INTERIM_MOST: usize = 16 * 1024;
 /// The most payload bytes of a DATA.
 pub const DATA_MOST: usize = 1024 * 1024;
 /// The most payload bytes of a LOG, its level included.
@@ -38,6 +40,7 @@ impl Kind {
             Kind::BodyEnd | Kind::Refused => Length::Exactly(0),
             Kind::WantBody => Length::Exactly(4),
             Kind::Head => Length::AtMost(HEAD_MOST),
+            Kind::Interim => Length::AtMost(INTERIM_MOST),
             Kind::Data => Length::AtMost(DATA_MOST),
             Kind::File => Length::Exactly(16),
             Kind::Log => Length::AtMost(LOG_MOST),
@@ -137,9 +140,9 @@ impl Stage {
             Stage::Between => matches!(kind, Kind::Request),
             Stage::Body => matches!(kind, Kind::Request | Kind::Body | Kind::BodyEnd | Kind::BodyError),
             Stage::Waiting => {
-                matches!(kind, Kind::WantBody | Kind::Refused | Kind::Head | Kind::Log | Kind::End)
+                matches!(kind, Kind::WantBody | Kind::Refused | Kind::Interim | Kind::Head | Kind::Log | Kind::End)
             }
-            Stage::Begun => matches!(kind, Kind::WantBody | Kind::Head | Kind::Log | Kind::End),
+            Stage::Begun => matches!(kind, Kind::WantBody | Kind::Interim | Kind::Head | Kind::Log | Kind::End),
             Stage::Answering => {
                 matches!(kind, Kind::WantBody | Kind::Data | Kind::File | Kind::Log | Kind::End)
             }
@@ -166,6 +169,7 @@ impl Stage {
             FromWorker::End(End::Status(_)) if headed => return Err(IMPOSSIBLE_END),
             FromWorker::End(_) | FromWorker::Refused => Stage::Waiting,
             FromWorker::Head { .. } => Stage::Answering,
+            FromWorker::Interim { .. } => Stage::Begun,
             FromWorker::WantBody(_) if !headed => Stage::Begun,
             FromWorker::WantBody(_) | FromWorker::Data(_) | FromWorker::File { .. } | FromWorker::Log { .. } => self,
         })
@@ -196,8 +200,8 @@ mod tests {
                 "Greeting: HELLO",
                 "Between: REQUEST",
                 "Body: REQUEST BODY BODY_END BODY_ERROR",
-                "Waiting: WANT_BODY REFUSED HEAD LOG END",
-                "Begun: WANT_BODY HEAD LOG END",
+                "Waiting: WANT_BODY REFUSED HEAD LOG END INTERIM",
+                "Begun: WANT_BODY HEAD LOG END INTERIM",
                 "Answering: WANT_BODY DATA FILE LOG END",
             ]
         );

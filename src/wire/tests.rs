@@ -86,9 +86,11 @@ fn child_frames(environ: &[u8]) -> Vec<FromChild<'_>> {
 fn worker_frames(head: &[u8]) -> Vec<FromWorker<'_>> {
     let headers = Headers::parse(Kind::Head, &head[8 + 4 + 6..]).unwrap();
     let head = || FromWorker::Head { status_line: b"200 OK", headers: headers.clone() };
+    let interim = || FromWorker::Interim { headers: headers.clone() };
     vec![
         FromWorker::Log { level: 3, line: b"before the head \xff" },
         FromWorker::WantBody(u32::MAX),
+        interim(),
         head(),
         FromWorker::Data(b"Hello"),
         FromWorker::WantBody(0),
@@ -99,6 +101,8 @@ fn worker_frames(head: &[u8]) -> Vec<FromWorker<'_>> {
         FromWorker::Log { level: 6, line: b"the script changed" },
         FromWorker::Refused,
         FromWorker::End(End::Status(504)),
+        FromWorker::Interim { headers: Headers::default() },
+        interim(),
         head(),
         FromWorker::End(End::Aborted),
         FromWorker::WantBody(1),
@@ -244,7 +248,7 @@ fn every_flag_of_a_request_stands_for_itself() {
 /// The bytes of docs/protocol.md: a change here is a new `VERSION`.
 #[test]
 fn the_bytes_are_those_of_the_page() {
-    let mut hello = vec![1, 0, 0, 0, 42, 0, 0, 0, 2, 0];
+    let mut hello = vec![1, 0, 0, 0, 42, 0, 0, 0, 3, 0];
     hello.extend([7; 32]);
     hello.extend([9, 0, 0, 0, 0, 0, 0, 0]);
     assert_eq!(child_stream(&[HELLO]), hello);
@@ -255,6 +259,9 @@ fn the_bytes_are_those_of_the_page() {
     let mut head = Vec::new();
     encode_head(&mut head, b"200", [(&b"A"[..], &b""[..])]).unwrap();
     assert_eq!(head, [19, 0, 0, 0, 16, 0, 0, 0, 3, 0, 0, 0, b'2', b'0', b'0', 1, 0, 0, 0, b'A', 0, 0, 0, 0]);
+    let mut interim = Vec::new();
+    encode_interim(&mut interim, [(&b"A"[..], &b"b"[..])]).unwrap();
+    assert_eq!(interim, [24, 0, 0, 0, 10, 0, 0, 0, 1, 0, 0, 0, b'A', 1, 0, 0, 0, b'b']);
     let mut sent = Vec::new();
     request(Body::Length(5), [(&b"k"[..], None)]).encode(&mut sent).unwrap();
     let (fixed, texts) = sent.split_at(8 + 34);

@@ -27,6 +27,10 @@ pub enum FromWorker<'a> {
     WantBody(u32),
     /// The request was not begun and will not be: send it elsewhere.
     Refused,
+    /// Headers of a 103, to be sent ahead of the response. Made by [`encode_interim`] where they are not decoded ones.
+    Interim {
+        headers: Headers<'a>,
+    },
     /// Status line and headers. Made by [`encode_head`] where the headers are not decoded ones.
     Head {
         status_line: &'a [u8],
@@ -60,6 +64,7 @@ impl FromWorker<'_> {
                 Ok(())
             }),
             FromWorker::Refused => append(out, Kind::Refused, 0, |_| Ok(())),
+            FromWorker::Interim { headers } => encode_interim(out, headers.clone()),
             FromWorker::Head { status_line, headers } => encode_head(out, status_line, headers.clone()),
             FromWorker::Data(bytes) => append(out, Kind::Data, 0, |out| {
                 out.extend_from_slice(bytes);
@@ -112,12 +117,30 @@ pub fn encode_head<'h>(
 ) -> Result<(), FrameError> {
     append(out, Kind::Head, 0, |out| {
         put_counted(out, status_line);
-        for (name, value) in headers {
-            put_counted(out, name);
-            put_counted(out, value);
-        }
+        put_headers(out, headers);
         Ok(())
     })
+}
+
+/// Appends an INTERIM with headers from any iterator.
+///
+/// # Errors
+/// Where it is longer than [`super::INTERIM_MOST`]. Nothing is appended then.
+pub fn encode_interim<'h>(
+    out: &mut Vec<u8>,
+    headers: impl IntoIterator<Item = (&'h [u8], &'h [u8])>,
+) -> Result<(), FrameError> {
+    append(out, Kind::Interim, 0, |out| {
+        put_headers(out, headers);
+        Ok(())
+    })
+}
+
+fn put_headers<'h>(out: &mut Vec<u8>, headers: impl IntoIterator<Item = (&'h [u8], &'h [u8])>) {
+    for (name, value) in headers {
+        put_counted(out, name);
+        put_counted(out, value);
+    }
 }
 
 /// The header alone of a DATA frame with so many bytes (at most [`super::DATA_MOST`], else the child refuses it): for `writev`, where the
@@ -136,6 +159,7 @@ pub(super) fn decode<'a>(header: Header, payload: &'a [u8], header_line: usize) 
     let frame = match kind {
         Kind::WantBody => FromWorker::WantBody(u32::from_le_bytes(fields.array("size")?)),
         Kind::Refused => FromWorker::Refused,
+        Kind::Interim => return Ok(FromWorker::Interim { headers: Headers::parse(kind, fields.rest())? }),
         Kind::Head => {
             let status_line = fields.counted("status line")?;
             let headers = Headers::parse(kind, fields.rest())?;

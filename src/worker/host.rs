@@ -13,7 +13,7 @@ use super::log;
 use super::process::Process;
 use crate::python::give_way;
 use crate::wire::{self, Body, BodyError, End, FrameError, FromChild, FromWorker};
-use crate::wsgi::{Gone, Head, Host, InputError, Level, Then};
+use crate::wsgi::{Gone, Head, Hints, Host, InputError, Level, Then};
 
 /// So much is asked for at a time; what the application has not asked for yet waits here. The child sends what came, and waits only for the
 /// first of it.
@@ -258,6 +258,15 @@ impl Host for Frames<'_> {
             Err(error) => self.body = Input::Failed(error.clone()),
         }
         read
+    }
+
+    fn hint(&mut self, hints: &Hints) {
+        let mut frame = Vec::new();
+        // The limit of hints is below that of their frame.
+        if wire::encode_interim(&mut frame, hints.headers().iter()).is_ok() {
+            // That the child is gone shows with the response.
+            let _ = self.transmit(&[&frame], None);
+        }
     }
 
     fn head(&mut self, head: &Head) {

@@ -140,6 +140,12 @@ impl Refusal<'_> {
         }
     }
 
+    /// Whether it is the body that is refused, and not the request.
+    #[must_use]
+    pub const fn is_of_the_body(&self) -> bool {
+        !matches!(self.status(), 403 | 404)
+    }
+
     /// The number of the message (134 is `WSGI0134`); `None` where C mod_wsgi leaves the message to httpd.
     #[must_use]
     pub const fn number(&self) -> Option<u16> {

@@ -5,7 +5,7 @@
 
 use std::fs::File;
 
-use super::Head;
+use super::{Head, Hints};
 
 /// How serious a log record is; httpd's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,6 +62,9 @@ pub trait Host {
     /// # Errors
     /// [`InputError`]; the same error comes again for every later call.
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, InputError>;
+
+    /// Sends these ahead of the response, at once; not at all where the client can't take them, or is gone. Only before `head`.
+    fn hint(&mut self, _hints: &Hints) {}
 
     /// Sets status and headers of the response, once, before the first `send`. Nothing is sent by it.
     fn head(&mut self, head: &Head);

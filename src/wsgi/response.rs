@@ -5,7 +5,7 @@
 use std::fs::File;
 
 use super::length::{Ending, LengthGuard, computed_length, may_have_content};
-use super::{Gone, Head, Host, LengthError, Level, Then};
+use super::{Gone, Head, Hints, Host, LengthError, Level, Then};
 
 /// Why `start_response` is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,6 +19,11 @@ pub enum StartError {
     #[error("the headers were sent before the exception was raised")]
     Reraise,
 }
+
+/// Early hints come too late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("early hints come before the response, whose headers were sent already")]
+pub struct HeadSent;
 
 /// Why a piece of the body, or the end, can't be taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -78,6 +83,20 @@ impl Response {
             Stage::Sending(_) | Stage::Ended if with_exc_info => Err(StartError::Reraise),
             Stage::Sending(_) | Stage::Ended => Err(StartError::HeadSent),
         }
+    }
+
+    /// `early_hints`: sends them at once.
+    ///
+    /// # Errors
+    /// [`HeadSent`] once output began.
+    pub fn hint(&self, host: &mut dyn Host, hints: &Hints) -> Result<(), HeadSent> {
+        if self.sent() {
+            return Err(HeadSent);
+        }
+        if !hints.is_empty() {
+            host.hint(hints);
+        }
+        Ok(())
     }
 
     /// Whether the head went out.
@@ -301,6 +320,24 @@ mod tests {
         assert_eq!(host.did[0], Did::Head(500, Vec::new()));
         assert_eq!(response.start(head("200 OK", &[]), false), Err(StartError::HeadSent));
         assert_eq!(response.start(head("200 OK", &[]), true), Err(StartError::Reraise));
+    }
+
+    #[test]
+    fn hints_go_out_before_the_head_only() {
+        let (mut response, mut host) = (Response::new(b"GET", b"GET"), Scripted::default());
+        let mut hints = Hints::default();
+        response.hint(&mut host, &hints).unwrap();
+        assert_eq!(host.did, [], "there is nothing to send");
+        hints.push(b"Link", b"</a.css>; rel=preload").unwrap();
+        response.hint(&mut host, &hints).unwrap();
+        response.start(head("200 OK", &[]), false).unwrap();
+        response.hint(&mut host, &hints).unwrap();
+        response.write(&mut host, b"x").unwrap();
+        assert_eq!(response.hint(&mut host, &hints), Err(HeadSent));
+        response.finish(&mut host).unwrap();
+        assert_eq!(response.hint(&mut host, &hints), Err(HeadSent));
+        let flush = sent("x", Then::Flush);
+        assert_eq!(host.did, [Did::Hint(1), Did::Hint(1), sent_head(&[]), flush, sent("", Then::End)]);
     }
 
     #[test]

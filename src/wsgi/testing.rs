@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 use std::fs::File;
 
-use super::{Gone, Head, Host, InputError, Level, Then};
+use super::{Gone, Head, Hints, Host, InputError, Level, Then};
 
 /// What was done to the host, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Did {
+    Hint(usize),
     Head(u16, Vec<(String, String)>),
     Send(String, Then),
     File(u64, u64, Then),
@@ -54,6 +55,10 @@ impl Host for Scripted {
             self.body.push_front(Ok(rest));
         }
         Ok(taken)
+    }
+
+    fn hint(&mut self, hints: &Hints) {
+        self.did.push(Did::Hint(hints.headers().iter().count()));
     }
 
     fn head(&mut self, head: &Head) {

@@ -44,6 +44,8 @@ pub(crate) struct Ask<'a> {
 pub(crate) struct Answer {
     pub(crate) status: String,
     pub(crate) headers: Vec<(String, String)>,
+    /// Those of each INTERIM.
+    pub(crate) hints: Vec<Vec<(String, String)>>,
     pub(crate) body: Vec<u8>,
     pub(crate) logs: Vec<(u8, String)>,
     /// How often the body was asked for, and with how much.
@@ -204,6 +206,9 @@ impl Child {
                             return Some(Some(want));
                         }
                         FromWorker::Refused => answer.refused = true,
+                        FromWorker::Interim { headers } => {
+                            answer.hints.push(headers.map(|(name, value)| (text(name), text(value))).collect());
+                        }
                         FromWorker::Head { status_line, headers } => {
                             answer.status = text(status_line);
                             answer.headers = headers.map(|(name, value)| (text(name), text(value))).collect();

@@ -53,6 +53,35 @@ fn a_small_answer_and_its_environ() {
 }
 
 #[test]
+fn early_hints_go_out_before_the_application_goes_on() {
+    const APP: &str = r#"
+def application(environ, start_response):
+    hint = environ["wsgi.early_hints"]
+    hint([("Link", "</a.css>; rel=preload"), ("X-Two", "1"), ("X-Two", "caf\xe9")])
+    hint([])
+    body = environ["wsgi.input"].read()
+    hint([("Link", "</b.css>")])
+    write = start_response("200 OK", [("Link", "</c.css>")])
+    write(body)
+    try:
+        hint([("Link", "</d.css>")])
+    except RuntimeError as failure:
+        write(str(failure).encode())
+    return []
+"#;
+    let Some(worker) = start(APP).ready() else { return };
+    let mut child = worker.connect();
+    for body in [&b"body "[..], b""] {
+        let answer = child.ask(&Ask { method: "POST", body: Some(body), ..worker.get("/") });
+        let names: Vec<Vec<&str>> =
+            answer.hints.iter().map(|hint| hint.iter().map(|(_, value)| value.as_str()).collect()).collect();
+        assert_eq!(names, [vec!["</a.css>; rel=preload", "1", "caf\u{fffd}"], vec!["</b.css>"]]);
+        assert_eq!((answer.header("Link"), answer.end), (Some("</c.css>"), Some(End::Complete)));
+        assert!(answer.text().ends_with("whose headers were sent already"), "{answer:?}");
+    }
+}
+
+#[test]
 fn the_flags_of_the_group() {
     for (threads, processes, most, expected) in
         [(15, None, None, [true, false, false]), (1, Some(1), Some(1), [false, true, true])]

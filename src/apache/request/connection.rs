@@ -85,11 +85,16 @@ impl Request<'_> {
         connection_field!(self.aborted) != 0
     }
 
+    /// Is it one of several streams on the client's connection (HTTP/2)?
+    pub(super) fn is_stream(&self) -> bool {
+        !connection_field!(self.master).is_null()
+    }
+
     /// Lets writes to the client wait no longer than this, until the answer is given back to `restore_client_timeout`. `None`: nothing was
     /// changed, as for a stream of HTTP/2, whose connection belongs to others too.
     pub(crate) fn limit_client_timeout(&mut self, limit: Duration) -> Option<ClientTimeout> {
         let connection = self.connection();
-        if !connection_field!(self.master).is_null() {
+        if self.is_stream() {
             return None;
         }
         // SAFETY: a live connection of this thread.

@@ -6,6 +6,7 @@
 use std::ffi::{c_char, c_int};
 use std::ptr;
 use std::slice;
+use std::time::Duration;
 
 use super::{Request, field};
 use crate::bindings as raw;
@@ -41,6 +42,9 @@ enum Wait {
     Yes,
     No,
 }
+
+/// How many milliseconds pass before a body of unknown length counts as whole, where it is a stream's.
+const RESET_MOMENTS: u32 = 5;
 
 /// What is kept between reads.
 pub(super) struct State {
@@ -118,6 +122,21 @@ impl Request<'_> {
         held
     }
 
+    /// Nobody reads the body: whoever answers in place of this request, such as an error document, has none. The connection ends with the
+    /// response, since the body is not the next request's.
+    pub(crate) fn give_up_body(&mut self) {
+        self.forget_body();
+        self.close_connection();
+    }
+
+    pub(super) fn forget_body(&mut self) {
+        let headers = field!(self.headers_in);
+        for name in [c"Content-Length", c"Transfer-Encoding"] {
+            // SAFETY: the live request's own table; `&mut self` ends what was lent before.
+            unsafe { raw::apr_table_unset(headers, name.as_ptr()) };
+        }
+    }
+
     /// Whether nothing but the protocol's own filters read the body: others may take the absence of bytes for its end.
     fn may_read_ahead(&self) -> bool {
         field!(self.input_filters) == field!(self.proto_input_filters)
@@ -138,7 +157,12 @@ impl Request<'_> {
         self.make_brigade();
         loop {
             let taken = self.take(buffer)?;
-            if taken > 0 || self.input.end.is_some() {
+            if taken == 0
+                && let Some(end) = &self.input.end
+            {
+                return end.clone().map(|()| 0);
+            }
+            if taken > 0 {
                 let more = self.input.end.is_none() && self.may_read_ahead();
                 return Ok(if more { self.fill(buffer, taken) } else { taken });
             }
@@ -157,7 +181,7 @@ impl Request<'_> {
             }
             // SAFETY: a live bucket of that brigade.
             if unsafe { raw::wsgi_shim_bucket_is_eos(bucket) } != 0 {
-                self.input.end = Some(Ok(()));
+                self.input.end = Some(if self.was_reset() { Err(BodyError::ClientGone) } else { Ok(()) });
                 break;
             }
             // SAFETY: as above.
@@ -179,6 +203,20 @@ impl Request<'_> {
             }
         }
         Ok(taken)
+    }
+
+    /// Has the client given up a body that seems to be whole? Where one of unknown length comes as a stream of HTTP/2, mod_http2 ends it when
+    /// the client resets the stream, and marks the stream's connection only a moment later.
+    fn was_reset(&self) -> bool {
+        let of_a_stream = self.is_stream() && self.headers_in().get(c"Transfer-Encoding").is_some();
+        of_a_stream
+            && (0..RESET_MOMENTS).any(|_| {
+                let gone = self.is_client_gone();
+                if !gone {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                gone
+            })
     }
 
     fn take_from(&mut self, bucket: *mut raw::apr_bucket, room: &mut [u8]) -> Result<usize, BodyError> {

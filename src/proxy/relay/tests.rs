@@ -39,6 +39,27 @@ fn a_small_answer_goes_out_in_one_pass() {
 }
 
 #[test]
+fn early_hints_go_ahead_of_the_answer() {
+    let hints = |value: &str| {
+        let mut out = Vec::new();
+        wire::encode_interim(&mut out, [(&b"Link"[..], value.as_bytes())]).unwrap();
+        out
+    };
+    let mut client = Scripted::default();
+    let answer = [hints("</a.css>"), hints("</b.css>"), hello()].concat();
+    assert_eq!(answered(&mut client, &answer), "Done");
+    assert_eq!(client.got, ["hint 1", "hint 1", "head 200 2", "end hello"]);
+
+    // A request that a client has heard of has begun, and a worker's hints are looked at as its head is.
+    let mut client = Scripted::default();
+    assert_eq!(answered(&mut client, &hints("</a.css>")), "502 WSGI0146");
+    assert_eq!(client.got, ["hint 1"]);
+    let mut client = Scripted::default();
+    assert_eq!(answered(&mut client, &[hints("a\r\nSet-Cookie: b"), hello()].concat()), "500 WSGI0148");
+    assert_eq!(client.got, [""; 0]);
+}
+
+#[test]
 fn an_answer_in_pieces_is_flushed_where_the_worker_pauses() {
     let (site, mut client) = (site(), Scripted::default());
     let outcome = site.exchange(Body::None, &mut client, |listeners| {

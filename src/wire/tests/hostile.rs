@@ -62,6 +62,9 @@ fn a_length_inside_a_head_never_reaches_beyond_it() {
     let no_value = [&payload[..10], &[1, 0, 0, 0, b'A', 255, 255, 255, 255]].concat();
     let error = FrameError::Truncated { kind: Kind::Head, field: "headers" };
     assert_eq!(worker_error(&raw(Kind::Head, &no_value)), error, "only environ knows missing values");
+    let error = FrameError::Truncated { kind: Kind::Interim, field: "headers" };
+    assert_eq!(worker_error(&raw(Kind::Interim, &no_value[10..])), error);
+    assert_eq!(worker_error(&raw(Kind::Interim, &[9, 0, 0, 0, b'A'])), error);
 }
 
 #[test]
@@ -141,6 +144,8 @@ fn what_the_other_side_would_refuse_is_not_written() {
     assert_eq!(FromWorker::Data(&long).encode(&mut out), too_long(Kind::Data, DATA_MOST));
     let head = encode_head(&mut out, b"", [(&b"A"[..], &long[..HEAD_MOST - 12])]);
     assert_eq!(head, too_long(Kind::Head, HEAD_MOST));
+    let interim = encode_interim(&mut out, [(&b"A"[..], &long[..INTERIM_MOST - 8])]);
+    assert_eq!(interim, too_long(Kind::Interim, INTERIM_MOST));
     let huge = vec![b'x'; REQUEST_MOST];
     let sent = request(Body::None, [(&b"A"[..], Some(&huge[..]))]).encode(&mut out);
     assert!(matches!(sent, Err(FrameError::TooLong { kind: Kind::Request, limit: REQUEST_MOST, .. })));

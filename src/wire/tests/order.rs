@@ -53,8 +53,9 @@ fn body_frames_need_a_request_whose_body_is_under_way() {
 #[test]
 fn an_answer_has_one_head_before_its_bytes_and_one_end() {
     let bytes = encoded_head();
-    let head = || worker_frames(&bytes)[2].clone();
+    let head = || worker_frames(&bytes)[3].clone();
     let (data, want) = (FromWorker::Data(b"x"), FromWorker::WantBody(1));
+    let interim = FromWorker::Interim { headers: Headers::default() };
     let end = FromWorker::End(End::Complete);
     let out_of_order = |kind| FrameError::OutOfOrder { kind };
     let outcome = FrameError::Value { kind: Kind::End, field: "outcome at this place" };
@@ -65,6 +66,9 @@ fn an_answer_has_one_head_before_its_bytes_and_one_end() {
         (vec![head(), FromWorker::Refused], out_of_order(Kind::Refused)),
         (vec![want.clone(), FromWorker::Refused], out_of_order(Kind::Refused)),
         (vec![want, data.clone()], out_of_order(Kind::Data)),
+        (vec![interim.clone(), FromWorker::Refused], out_of_order(Kind::Refused)),
+        (vec![interim.clone(), end.clone()], outcome.clone()),
+        (vec![head(), interim], out_of_order(Kind::Interim)),
         (vec![head(), end.clone(), data], out_of_order(Kind::Data)),
         (vec![end.clone()], outcome.clone()),
         (vec![head(), end.clone(), end], outcome.clone()),
