@@ -20,7 +20,7 @@ THREADS ?= $(shell expr 2 \* $$(nproc))
 # Of `make soak`.
 RESTARTS ?= 1100
 
-.PHONY: build worker run test lint advisories install uninstall soak scenarios bench bench-scaling instructions env packages clean
+.PHONY: build worker run test differential lint advisories install uninstall soak scenarios bench bench-scaling instructions env packages clean
 
 build: packages
 	$(CARGO) build --release
@@ -47,8 +47,14 @@ test: build env
 	$(if $(OTHER_PYTHON),MOD_WSGI_WORKER=$(abspath $(dir $(MODULE))mod_wsgi-worker$(call version_of,$(OTHER_PYTHON))) \
 	    WORKER_PYTHON="$(OTHER_PYTHON)" $(CARGO) test --no-default-features --test worker)
 	$(CARGO) test --lib
+	$(PYTHON) tests/differential/run.py --module $(MODULE)
 	.ci/packages valgrind
 	$(PYTHON) tests/bench/instructions.py --module $(MODULE) --check
+
+# The same requests to C mod_wsgi and to this module: fails on every difference that docs/differences.md does not explain. ARGS="--case
+# 'path *' --show" for some of them.
+differential: build
+	$(PYTHON) tests/differential/run.py --module $(MODULE) $(ARGS)
 
 lint: packages
 	$(CARGO) fmt --check

@@ -9,7 +9,8 @@ import io
 import os
 import sys
 import threading
-from _frozen_importlib_external import ExtensionFileLoader
+from _frozen_importlib_external import ExtensionFileLoader, SourceFileLoader, spec_from_file_location
+from _operator import index
 from _thread import get_ident
 from types import ModuleType
 
@@ -20,6 +21,9 @@ emit = None
 
 # Unfinished lines on the standard streams, by stream and thread; native.rs looks whether it is empty after each request.
 UNFINISHED = {}
+
+# In place of what a FileWrapper wraps.
+CLOSED = object()
 
 
 class Log:
@@ -100,6 +104,8 @@ def errors_stream():
 class Restricted:
     """Stands for a stream that the administrator has forbidden."""
 
+    __module__ = "mod_wsgi"
+
     def __init__(self, name, directive):
         object.__setattr__(self, "_why", f"{name} access is restricted by mod_wsgi ({directive} On)")
 
@@ -110,7 +116,10 @@ class Restricted:
 class FileWrapper:
     """wsgi.file_wrapper (PEP 3333, "Optional Platform-Specific File Handling")."""
 
+    __slots__ = ("_filelike", "_blksize")
+
     def __init__(self, filelike, blksize=8192):
+        blksize = index(blksize)
         if blksize < 0:
             raise ValueError("blksize must not be negative")
         self._filelike = filelike
@@ -118,7 +127,7 @@ class FileWrapper:
 
     @property
     def filelike(self):
-        if self._filelike is None:
+        if self._filelike is CLOSED:
             raise ValueError("the file wrapper is closed")
         return self._filelike
 
@@ -138,7 +147,7 @@ class FileWrapper:
         return data
 
     def close(self):
-        filelike, self._filelike = self._filelike, None
+        filelike, self._filelike = self._filelike, CLOSED
         close = getattr(filelike, "close", None)
         if close is not None:
             try:
@@ -264,7 +273,10 @@ def load_script(name, path, stamp):
     """Executes a script file as a fresh module; it is in sys.modules while it runs, and stays if it succeeds."""
     sys.modules.pop(name, None)
     module = ModuleType(name)
-    module.__file__ = path
+    # As an import would set them: Flask looks for its instance folder by the spec, inspect for sources by the loader.
+    loader = SourceFileLoader(name, path)
+    module.__file__, module.__cached__, module.__loader__ = path, None, loader
+    module.__spec__ = spec_from_file_location(name, path, loader=loader)
     with open(path, "rb") as file:
         source = file.read()
     code = compile(source, path, "exec", dont_inherit=True)

@@ -559,17 +559,17 @@ method!(write, "write()", 1..=1, |py, _, exchange, arguments| {
 method!(start_response, "start_response()", 2..=3, |py, this, exchange, arguments| {
     let head = head(&arguments)?;
     let exc_info = arguments.get(2).filter(|exc_info| !exc_info.is_none());
-    let parts = exc_info.as_ref().map(|exc_info| exc_info.exact_sequence().unwrap_or_default());
-    if parts.as_ref().is_some_and(|parts| parts.len() != 3) {
+    // SAFETY: attached; any object may be asked.
+    if exc_info.as_ref().is_some_and(|exc_info| unsafe { ffi::PyTuple_Check(exc_info.as_ptr()) } == 0) {
         return Err(Failure::new(
             Class::Runtime,
-            "start_response()'s exc_info must be a tuple of three, as sys.exc_info() gives",
+            "start_response()'s exc_info must be a tuple, as sys.exc_info() gives",
         ));
     }
-    match exchange.start(py, head, parts.is_some()).map_err(|ended| Failure::new(Class::Runtime, ended))? {
+    match exchange.start(py, head, exc_info.is_some()).map_err(|ended| Failure::new(Class::Runtime, ended))? {
         Ok(()) => {}
         Err(error @ StartError::HeadSent) => return Err(Failure::new(Class::Runtime, error)),
-        Err(StartError::Reraise) => return Err(reraise(py, parts.unwrap_or_default())),
+        Err(StartError::Reraise) => return Err(reraise(py, exc_info)),
     }
     let Some(this) = NonNull::new(this) else { return Ok(Object::none(py)) };
     Ok(WRITE.bind(&Object::borrowed(py, this))?)
@@ -583,19 +583,34 @@ method!(early_hints, "early_hints()", 1..=1, |py, _, exchange, arguments| {
     Ok(Object::none(py))
 });
 
-/// The exception of an `exc_info`, raised again.
-#[cfg_attr(
-    Py_3_12,
-    expect(deprecated, reason = "what replaces it takes an instance, and an exc_info may have a class alone")
-)]
-fn reraise<'py>(py: Py<'py>, parts: Vec<Object<'py>>) -> Failure<'py> {
-    let mut pointers =
-        parts.into_iter().map(|part| if part.is_none() { std::ptr::null_mut() } else { part.into_ptr() });
-    let mut next = || pointers.next().unwrap_or(std::ptr::null_mut());
-    let (kind, value, traceback) = (next(), next(), next());
-    // SAFETY: attached by `py`; three references (or NULL) are handed over.
-    unsafe { ffi::PyErr_Restore(kind, value, traceback) };
-    Failure::Raised(Raised::fetch(py))
+/// The exception of an `exc_info`, raised again. The application may have put anything into it.
+fn reraise<'py>(py: Py<'py>, exc_info: Option<Object<'py>>) -> Failure<'py> {
+    let parts = exc_info.and_then(|exc_info| exc_info.exact_sequence()).unwrap_or_default();
+    let [kind, value, traceback] = parts.as_slice() else {
+        return Failure::new(Class::Type, "start_response()'s exc_info must have three items, as sys.exc_info() gives");
+    };
+    // SAFETY: attached by `py`; any object may be asked.
+    let is_instance = unsafe { ffi::PyExceptionInstance_Check(value.as_ptr()) } != 0;
+    // SAFETY: as above.
+    let is_class = unsafe { ffi::PyExceptionClass_Check(kind.as_ptr()) } != 0;
+    if is_instance {
+        if !traceback.is_none() {
+            // SAFETY: attached; an exception, as just checked. What is no traceback is refused with an exception, which is passed on.
+            if unsafe { ffi::PyException_SetTraceback(value.as_ptr(), traceback.as_ptr()) } != 0 {
+                return Raised::fetch(py).into();
+            }
+        }
+        // SAFETY: any object has a type.
+        let class = unsafe { ffi::Py_TYPE(value.as_ptr()) };
+        // SAFETY: attached; an exception and its own class, both borrowed.
+        unsafe { ffi::PyErr_SetObject(class.cast(), value.as_ptr()) };
+    } else if is_class {
+        // SAFETY: attached; a class of exceptions, and what it is called with; both borrowed.
+        unsafe { ffi::PyErr_SetObject(kind.as_ptr(), value.as_ptr()) };
+    } else {
+        return Failure::new(Class::Type, "start_response()'s exc_info holds no exception");
+    }
+    Raised::fetch(py).into()
 }
 
 /// A size argument: absent, `None` or negative mean no limit.

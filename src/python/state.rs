@@ -285,6 +285,11 @@ fn with_states<R>(work: impl FnOnce(&mut Vec<Held>) -> R) -> Option<R> {
 
 impl Drop for States {
     fn drop(&mut self) {
+        // `exit` ends the threads that call it wherever they are, in an application's forked child, too, where no other thread lives
+        // that could give up the GIL.
+        if self.held.iter().any(|one| one.depth > 0) {
+            return;
+        }
         for one in self.held.drain(..) {
             if let Ok(_inside) = GATE.pass() {
                 one.interpreter.delete_state(one.state);

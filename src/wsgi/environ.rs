@@ -206,6 +206,18 @@ pub fn is_filesystem_key(key: &[u8]) -> bool {
     key == b"DOCUMENT_ROOT" || key == b"SCRIPT_FILENAME"
 }
 
+/// What room `application` puts into every environ, as objects: an application may rely on their types.
+const CONSTANT: [&[u8]; 8] = [
+    b"wsgi.version",
+    b"wsgi.multithread",
+    b"wsgi.multiprocess",
+    b"wsgi.run_once",
+    b"wsgi.input_terminated",
+    b"wsgi.file_wrapper",
+    b"mod_wsgi.version",
+    b"apache.version",
+];
+
 /// Names are compared as httpd's tables do, without case, so that `SetEnv https on` counts.
 fn push_subprocess_env(env: &dyn Entries, out: &mut Pairs) -> UrlScheme {
     let mut scheme = None;
@@ -213,7 +225,7 @@ fn push_subprocess_env(env: &dyn Entries, out: &mut Pairs) -> UrlScheme {
         if key.eq_ignore_ascii_case(b"HTTPS") {
             // A look-up in an httpd table finds the first of equal names.
             scheme.get_or_insert(if value.is_some_and(says_on) { UrlScheme::Https } else { UrlScheme::Http });
-        } else if !key.eq_ignore_ascii_case(b"PATH") && !key.starts_with(b"mod_wsgi.x-") {
+        } else if !key.eq_ignore_ascii_case(b"PATH") && !key.starts_with(b"mod_wsgi.x-") && !CONSTANT.contains(&key) {
             out.push_optional(key, value);
         }
     });

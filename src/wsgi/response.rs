@@ -119,7 +119,7 @@ impl Response {
     /// # Errors
     /// As [`Response::write`].
     pub fn item(&mut self, host: &mut dyn Host, data: &[u8]) -> Result<(), SendError> {
-        if data.is_empty() && !matches!(self.stage, Stage::Waiting) {
+        if data.is_empty() {
             return Ok(());
         }
         self.write(host, data)

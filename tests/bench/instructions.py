@@ -66,7 +66,7 @@ WSGIScriptAlias /mark {setting.application_folder}/mark.py""" + ("" if self.proc
         return [shutil.which("valgrind"), "--tool=callgrind", "--quiet", "--vgdb=no", "--compress-strings=no", "--compress-pos=no",
                 "--dump-before=getpgid", f"--callgrind-out-file={self.counts}/out.%p"]
 
-    def _start(self, command, setting):
+    def start(self, command, environment=None):
         # One process does all, so that no other child answers.
         command = command[:-2] + ["-X"]
         if self.process == "httpd":
@@ -74,9 +74,9 @@ WSGIScriptAlias /mark {setting.application_folder}/mark.py""" + ("" if self.proc
             machine.run("cc", "-shared", "-fPIC", "-o", preload, os.path.join(machine.HERE, "preload.c"))
             path = os.path.join(self.folder, "pidfd.sock")
             serve_descriptors(path)
-            setting.environment = setting.environment | {"PIDFD_SOCKET": path, "LD_PRELOAD": preload}
+            environment = environment | {"PIDFD_SOCKET": path, "LD_PRELOAD": preload}
             command = self._valgrind() + command
-        super()._start(command, setting)
+        super().start(command, environment)
 
     def count(self):
         """What one request cost. A busy event MPM may close a kept connection: then all is counted again."""

@@ -10,8 +10,8 @@ TREE = os.path.dirname(os.path.dirname(HERE))
 PYTHON = os.environ.get("PYO3_PYTHON", "/usr/bin/python3")
 PEERS = os.path.join(TREE, ".env", "peer")
 FRAMEWORKS = os.path.join(TREE, ".env", "tests")
-# Fixed, so that figures of two days can be compared.
-PACKAGES = ("mod_wsgi==6.1.1", "uwsgi==2.0.31", "gunicorn==27.0.1")
+# Fixed, so that figures of two days can be compared. By the programs that they bring.
+PACKAGES = {"mod_wsgi-express": "mod_wsgi==6.1.1", "uwsgi": "uwsgi==2.0.31", "gunicorn": "gunicorn==27.0.1"}
 TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -60,15 +60,15 @@ def c_handler(folder):
 
 
 def peer(program):
-    """A program of the peers' environment, which is made when it is not there."""
-    mark = os.path.join(PEERS, "installed")
-    wanted = "\n".join(PACKAGES)
-    if not os.path.exists(mark) or open(mark).read() != wanted:
-        print("installing", *PACKAGES, "into", PEERS, "(some minutes)", flush=True)
-        run(PYTHON, "-m", "venv", "--clear", PEERS)
-        run(os.path.join(PEERS, "bin", "pip"), "install", "--quiet", *PACKAGES)
-        with open(mark, "w") as file:
-            file.write(wanted)
+    """A program of the peers' environment, to which its package is added when it is not there."""
+    package = PACKAGES[program]
+    mark = os.path.join(PEERS, "installed-" + package)
+    if not os.path.exists(mark):
+        print("installing", package, "into", PEERS, "(may take minutes)", flush=True)
+        if not os.path.exists(os.path.join(PEERS, "bin", "pip")):
+            run(PYTHON, "-m", "venv", PEERS)
+        run(os.path.join(PEERS, "bin", "pip"), "install", "--quiet", package)
+        open(mark, "w").close()
     return os.path.join(PEERS, "bin", program)
 
 
@@ -92,7 +92,7 @@ def versions():
         names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
     server = run(httpd(), "-v").splitlines()[0].split(":", 1)[1].strip()
     name = names[0] if names else os.uname().machine
-    return f"{os.cpu_count()} x {name}, Linux {os.uname().release}, {server}, {run(PYTHON, '--version')}, " + ", ".join(PACKAGES)
+    return f"{os.cpu_count()} x {name}, Linux {os.uname().release}, {server}, {run(PYTHON, '--version')}, " + ", ".join(PACKAGES.values())
 
 
 # --- what processes cost ---

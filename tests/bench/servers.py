@@ -65,42 +65,26 @@ class Setting:
         return self._handler
 
 
-class Server:
-    """One contender that runs, with all its processes."""
+class Processes:
+    """Programs that were started, and all that descend from them; what they print is in output.log of the folder."""
 
-    def __init__(self, setting, contender, folder, work, shape):
-        self.contender, self.folder, self.port = contender, folder, free_port()
-        self.path = work.file if contender.key.startswith("static") else work.path
+    def __init__(self, label, folder):
+        self.label, self.folder = label, folder
         self.roots, self.seen = [], {}
         os.makedirs(folder)
         os.chmod(folder, 0o755)
-        if machine.user():
-            # uWSGI binds its socket as the user that it runs as.
-            shutil.chown(folder, machine.user())
         self.log = open(os.path.join(folder, "output.log"), "w+")
-        try:
-            backend = _backend(contender.key, setting, folder, work, shape)
-            if backend:
-                self._start(backend, setting)
-                self._wait(lambda: os.path.exists(os.path.join(folder, "app.sock")))
-            with open(os.path.join(folder, "httpd.conf"), "w") as file:
-                file.write(_configuration(contender.key, setting, folder, self.port, work, shape))
-            self._start([machine.httpd(), "-d", folder, "-f", "httpd.conf", "-D", "FOREGROUND"], setting)
-            self._wait(self._answers)
-        except BaseException:
-            self.stop()
-            raise
 
-    def _start(self, command, setting):
+    def start(self, command, environment=None):
         self.roots.append(subprocess.Popen(
-            command, env=setting.environment, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
+            command, env=environment, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
             start_new_session=True))
 
-    def _wait(self, ready):
+    def wait(self, ready, what):
         deadline = time.monotonic() + 60
         while not ready():
             if any(root.poll() is not None for root in self.roots) or time.monotonic() > deadline:
-                sys.exit(f"{self.contender.label} does not serve {self.path}:\n{self.logged()}")
+                sys.exit(f"{self.label} does not serve {what}:\n{self.logged()}")
             time.sleep(0.02)
 
     def logged(self):
@@ -111,6 +95,65 @@ class Server:
                 with open(path, errors="replace") as file:
                     lines += file.readlines()[-30:]
         return "".join(lines)
+
+    def processes(self):
+        """All of them: httpd's, daemons, supervisor, uWSGI's, gunicorn's."""
+        now = {}
+        for root in self.roots:
+            now.update(machine.family(root.pid))
+        self.seen.update(now)
+        return now
+
+    def stop(self):
+        """Ends every process that this server had, and says which had to be killed."""
+        self.processes()
+        for root in reversed(self.roots):
+            if root.poll() is None:
+                root.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + PATIENCE
+        for root in reversed(self.roots):
+            try:
+                root.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                pass
+        while (left := self._left()) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        for pid in left:
+            print(f"{self.label}: process {pid} had to be killed", file=sys.stderr)
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        for root in self.roots:
+            root.wait()
+        self.log.close()
+
+    def _left(self):
+        return [pid for pid, start in self.seen.items() if machine.is_alive(pid, start)]
+
+
+class Server(Processes):
+    """One contender that runs, with all its processes."""
+
+    def __init__(self, setting, contender, folder, work, shape):
+        super().__init__(contender.label, folder)
+        self.contender, self.port = contender, free_port()
+        self.path = work.file if contender.key.startswith("static") else work.path
+        if machine.user():
+            # uWSGI binds its socket as the user that it runs as.
+            shutil.chown(folder, machine.user())
+        try:
+            backend = _backend(contender.key, setting, folder, work, shape)
+            if backend:
+                self.start(backend, setting.environment)
+                self.wait(lambda: os.path.exists(os.path.join(folder, "app.sock")), self.path)
+            with open(os.path.join(folder, "httpd.conf"), "w") as file:
+                file.write(_configuration(contender.key, setting, folder, self.port, work, shape))
+            self.start([machine.httpd(), "-d", folder, "-f", "httpd.conf", "-D", "FOREGROUND"], setting.environment)
+            self.wait(self._answers, self.path)
+        except BaseException:
+            self.stop()
+            raise
 
     def complaints(self):
         """The error log in one line; httpd's notices do not count. A client that goes in mid-answer, as wrk at its end, is one."""
@@ -131,46 +174,11 @@ class Server:
     def url(self):
         return f"http://127.0.0.1:{self.port}{self.path}"
 
-    def processes(self):
-        """All of them: httpd's, daemons, supervisor, uWSGI's, gunicorn's."""
-        now = {}
-        for root in self.roots:
-            now.update(machine.family(root.pid))
-        self.seen.update(now)
-        return now
-
     def processor_seconds(self):
         return machine.processor_seconds(self.processes())
 
     def memory(self):
         return machine.memory(self.processes())
-
-    def stop(self):
-        """Ends every process that this server had, and says which had to be killed."""
-        self.processes()
-        for root in reversed(self.roots):
-            if root.poll() is None:
-                root.send_signal(signal.SIGTERM)
-        deadline = time.monotonic() + PATIENCE
-        for root in reversed(self.roots):
-            try:
-                root.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                pass
-        while (left := self._left()) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        for pid in left:
-            print(f"{self.contender.label}: process {pid} had to be killed", file=sys.stderr)
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        for root in self.roots:
-            root.wait()
-        self.log.close()
-
-    def _left(self):
-        return [pid for pid, start in self.seen.items() if machine.is_alive(pid, start)]
 
 
 def free_port():

@@ -90,6 +90,7 @@ wsgi_test!(the_wrapper_type_behaves, both_interpreters, |site| {
             "blksize": 4, "default": 8192, "keywords": 7, "filelike": true, "negative": "ValueError",
             "read_only": "AttributeError", "items": ["0123", "4567", "89"], "closed": true,
             "after_close": "ValueError", "iterate_after_close": "ValueError", "text": "TypeError",
+            "fraction": "TypeError", "other": "AttributeError", "nothing": "AttributeError",
         })
     );
 });

@@ -59,6 +59,9 @@ wsgi_test!(start_response_checks_its_arguments_at_once, both_interpreters, |site
         ("'200 OK', [('X', '\\u20ac')]", Some("UnicodeEncodeError")),
         ("'200 OK', [('\\u20ac', 'y')]", Some("UnicodeEncodeError")),
         ("'200 OK', [], 1", Some("RuntimeError")),
+        ("'200 OK', [], [None, None, None]", Some("RuntimeError")),
+        ("'200 OK', [], ()", None),
+        ("'200 OK', [], (None, None)", None),
     ] {
         let seen = server.post("/", arguments).json();
         assert_eq!(seen["raised"].as_str(), raised, "start_response({arguments}): {seen}");
@@ -92,6 +95,33 @@ wsgi_test!(start_response_may_be_called_again_until_the_head_has_gone, |site| {
         assert_eq!((response.status, response.text().as_str(), response.complete), (status, body, true), "{path}");
         assert_eq!(response.header("X-First").is_some(), status == 200, "{path}");
     }
+});
+
+wsgi_test!(whatever_stands_in_exc_info_is_raised_or_refused, both_interpreters, |site| {
+    let server = site.app("exc_info").start();
+    for (exc_info, raised) in [
+        ("()", "TypeError"),
+        ("(None, None)", "TypeError"),
+        ("(ValueError, None, None, None)", "TypeError"),
+        ("(None, None, None)", "TypeError"),
+        ("(5, 6, 7)", "TypeError"),
+        ("(int, 5, None)", "TypeError"),
+        ("(ValueError, ValueError('x'), 'no traceback')", "TypeError"),
+        ("(ValueError, None, None)", "ValueError"),
+        ("(ValueError, 'x', None)", "ValueError"),
+        ("(None, ValueError('x'), None)", "ValueError"),
+        ("(ValueError, KeyError('x'), None)", "KeyError"),
+    ] {
+        let response = server.post("/", exc_info);
+        assert_eq!((response.ok().as_str(), response.complete), (raised, true), "{exc_info}");
+    }
+    assert_eq!(server.post("/", "sys.exc_info()").ok(), "LookupError application");
+});
+
+wsgi_test!(an_empty_item_needs_no_start_response, |site| {
+    let text = "def application(environ, start_response):\n    yield b''\n    start_response('200 OK', [])\n    yield b'later'\n";
+    let server = site.file("apps/s/app.wsgi", text).conf("WSGIScriptAlias / ${APPS}/s/app.wsgi").start();
+    assert_eq!(server.get("/").ok(), "later");
 });
 
 wsgi_test!(a_reason_is_sent_as_given, |site| {

@@ -57,6 +57,12 @@ wsgi_test!(a_script_that_cannot_be_loaded_is_a_500_until_it_can, both_interprete
     }
 });
 
+wsgi_test!(a_script_has_what_an_imported_module_has, both_interpreters, |site| {
+    let text = "import importlib.util, inspect, os\ndef application(environ, start_response):\n    spec = importlib.util.find_spec(__name__)\n    facts = spec.origin == __file__ == __loader__.path, spec.has_location, spec.name == __name__, inspect.getsource(application)[:15], __cached__\n    start_response('200 OK', [])\n    return [repr(facts).encode()]\n";
+    let server = script(site, text).start();
+    assert_eq!(server.get("/").ok(), "(True, True, True, 'def application', None)");
+});
+
 wsgi_test!(a_script_without_the_callable_is_a_500, |site| {
     let server = script(site, "x = 1\n").expect_log("WSGI0089").start();
     assert_eq!(server.get("/").status, 500);

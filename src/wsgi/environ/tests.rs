@@ -280,15 +280,18 @@ fn what_is_computed_replaces_what_was_set() {
 }
 
 #[test]
-fn path_and_private_keys_are_not_passed_on() {
+fn path_private_and_constant_keys_are_not_passed_on() {
     let (out, _) = of_env(&[
         ("PATH", Some("/bin")),
         ("Path", Some("/bin")),
         ("mod_wsgi.x-magic", Some("secret")),
         ("mod_wsgi.other", Some("kept")),
         ("PATHS", Some("kept")),
+        ("wsgi.input_terminated", Some("1")),
+        ("wsgi.other", Some("kept")),
     ]);
     check(&out, &[("PATH", None), ("Path", None), ("mod_wsgi.x-magic", None), ("mod_wsgi.other", Some("kept"))]);
+    check(&out, &[("wsgi.input_terminated", None), ("wsgi.other", Some("kept"))]);
     check(&out, &[("PATHS", Some("kept"))]);
 }
 

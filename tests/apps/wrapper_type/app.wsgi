@@ -28,6 +28,9 @@ def application(environ, start_response):
     answer["after_close"] = attempt(lambda: made.filelike)
     answer["iterate_after_close"] = attempt(lambda: next(iter(made)).decode())
     answer["text"] = attempt(lambda: next(iter(wrapper(io.StringIO("x")))))
+    answer["fraction"] = attempt(lambda: wrapper(source, 2.5))
+    answer["other"] = attempt(lambda: setattr(made, "other", 1))
+    answer["nothing"] = attempt(lambda: next(iter(wrapper(None))))
     body = json.dumps(answer).encode()
     start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
     return [body]

@@ -1,0 +1,1 @@
+raise SystemExit('app: at import')

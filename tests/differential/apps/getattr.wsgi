@@ -1,0 +1,2 @@
+def __getattr__(name):
+    raise ValueError('app: in __getattr__')

@@ -1,0 +1,8 @@
+import sys
+print('app: printed')
+sys.stderr.write('app: on stderr\n')
+
+
+def application(environ, start_response):
+    start_response('200 OK', [])
+    return iter([b'printed'])

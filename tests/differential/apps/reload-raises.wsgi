@@ -1,0 +1,7 @@
+def reload_required(path):
+    raise ValueError('app: in reload_required')
+
+
+def application(environ, start_response):
+    start_response('200 OK', [])
+    return iter([b'reload'])
