@@ -5,6 +5,7 @@
 //! interpreter). Nothing here knows about WSGI applications beyond where they lie; nothing sleeps for a fixed time.
 
 pub(crate) mod client;
+pub(crate) mod curl;
 pub(crate) mod folder;
 pub(crate) mod httpd;
 pub(crate) mod log;
@@ -28,6 +29,8 @@ pub(crate) use wait::until;
 /// | `usual` (default) | event MPM | event MPM |
 /// | `every_mpm` | event, worker, prefork | event, worker, prefork |
 /// | `both_interpreters` | a sub-interpreter, the main one | a sub-interpreter, the main one |
+/// | `threaded` | event, worker | event, worker |
+/// | `prefork` | prefork | prefork |
 /// | `embedded`, `embedded_every_mpm` | as above | not at all |
 /// | `groups`, `groups_every_mpm` | not at all | as above, with groups that the test configures |
 macro_rules! wsgi_test {
@@ -47,6 +50,20 @@ macro_rules! wsgi_test {
             embedded_prefork: $crate::harness::Setting::EMBEDDED.under($crate::harness::Mpm::Prefork),
             daemon_event: $crate::harness::Setting::DAEMON,
             daemon_worker: $crate::harness::Setting::DAEMON.under($crate::harness::Mpm::Worker),
+            daemon_prefork: $crate::harness::Setting::DAEMON.under($crate::harness::Mpm::Prefork),
+        });
+    };
+    ($name:ident, threaded, |$site:ident| $body:block) => {
+        wsgi_test!(@settings $name, |$site| $body, {
+            embedded_event: $crate::harness::Setting::EMBEDDED,
+            embedded_worker: $crate::harness::Setting::EMBEDDED.under($crate::harness::Mpm::Worker),
+            daemon_event: $crate::harness::Setting::DAEMON,
+            daemon_worker: $crate::harness::Setting::DAEMON.under($crate::harness::Mpm::Worker),
+        });
+    };
+    ($name:ident, prefork, |$site:ident| $body:block) => {
+        wsgi_test!(@settings $name, |$site| $body, {
+            embedded_prefork: $crate::harness::Setting::EMBEDDED.under($crate::harness::Mpm::Prefork),
             daemon_prefork: $crate::harness::Setting::DAEMON.under($crate::harness::Mpm::Prefork),
         });
     };

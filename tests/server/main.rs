@@ -16,6 +16,9 @@ mod harness;
 // Scripts that httpd asks, handlers that are scripts.
 mod access;
 
+// mod_ssl, mod_http2, mod_php and others in the same server.
+mod beside;
+
 // What httpd -t refuses.
 mod config_errors;
 // What daemon mode has of its own.

@@ -123,12 +123,14 @@ impl Request {
 pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) reason: String,
-    headers: Vec<(String, String)>,
+    pub(super) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
     /// Whether the body ended as its framing says; false for a response that was cut off.
     pub(crate) complete: bool,
     /// Status codes of interim responses (100, 103) that came before.
     pub(crate) interim: Vec<u16>,
+    /// Their headers.
+    pub(crate) hints: Vec<(String, String)>,
 }
 
 impl Response {
@@ -233,16 +235,17 @@ impl Connection {
 
     /// As [`Connection::response`]; None where the connection ends before a whole head.
     pub(crate) fn try_response(&mut self, method: &str) -> Option<Response> {
-        let mut interim = Vec::new();
+        let (mut interim, mut hints) = (Vec::new(), Vec::new());
         let (status, reason, headers) = loop {
             let head = self.head()?;
             if (100..200).contains(&head.0) {
                 interim.push(head.0);
+                hints.extend(head.2);
             } else {
                 break head;
             }
         };
-        let mut response = Response { status, reason, headers, body: Vec::new(), complete: true, interim };
+        let mut response = Response { status, reason, headers, body: Vec::new(), complete: true, interim, hints };
         let bodyless = method == "HEAD" || status == 204 || status == 304;
         if bodyless {
             return Some(response);

@@ -49,7 +49,8 @@ impl Line {
     /// What httpd itself says now and then, whatever the modules do: the event MPM while it ends, any MPM of a site that
     /// is as small as ours.
     fn is_noise_of_httpd(&self) -> bool {
-        ["AH03092: process_lingering_close", "AH00484: ", "AH00286: ", "AH00161: ", "AH00288: "]
+        // The last: mod_ssl and the OpenSSL of this machine are of two builds.
+        ["AH03092: process_lingering_close", "AH00484: ", "AH00286: ", "AH00161: ", "AH00288: ", "AH01882: "]
             .iter()
             .any(|start| self.message.starts_with(start))
     }

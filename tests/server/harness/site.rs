@@ -103,6 +103,27 @@ impl Site {
         self
     }
 
+    /// Loads a module of another file name than httpd's own have. None, said loudly, where there is none that begins and ends so.
+    pub(crate) fn load_other(mut self, name: &str, begin: &str, end: &str) -> Option<Site> {
+        let files = fs::read_dir(&self.httpd.modules).unwrap().flatten().map(|entry| entry.path());
+        let found = files.into_iter().find(|path| {
+            let file = path.file_name().unwrap_or_default().to_string_lossy();
+            file.starts_with(begin) && file.ends_with(end)
+        });
+        let Some(path) = found else {
+            eprintln!("SKIPPED: no {begin}*{end} beside httpd's modules");
+            return None;
+        };
+        writeln!(self.load, "LoadModule {name}_module \"{}\"", path.display()).unwrap();
+        Some(self)
+    }
+
+    /// Loads the module under test before the others that the test has asked for so far.
+    pub(crate) fn load_late(mut self) -> Site {
+        let late = std::mem::take(&mut self.load);
+        self.conf(&late)
+    }
+
     /// Sets a variable in httpd's own environment.
     pub(crate) fn variable(mut self, name: &str, value: &str) -> Site {
         self.environment.push((name.to_owned(), value.to_owned()));
