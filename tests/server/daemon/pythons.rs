@@ -45,7 +45,8 @@ pub(crate) fn other(site: &Site) -> Option<Other> {
     let name = format!("python{version}");
     copy_library(&there.join("lib").join(&name), &prefix.join("lib").join(&name));
     fs::create_dir(prefix.join("bin")).unwrap();
-    // By another process: what a test beside this one starts would have a copy of our descriptor, and nobody runs a file that is open to be written.
+    // By another process: what a test beside this one starts would have a copy of our descriptor for a moment, and a file that is open
+    // to be written can't be run.
     let copied = Command::new("cp").arg(there.join("bin").join(&name)).arg(prefix.join("bin")).status().unwrap();
     assert!(copied.success());
     Some(Other { prefix, version })
