@@ -594,11 +594,9 @@ fn reraise<'py>(py: Py<'py>, exc_info: Option<Object<'py>>) -> Failure<'py> {
     // SAFETY: as above.
     let is_class = unsafe { ffi::PyExceptionClass_Check(kind.as_ptr()) } != 0;
     if is_instance {
-        if !traceback.is_none() {
-            // SAFETY: attached; an exception, as just checked. What is no traceback is refused with an exception, which is passed on.
-            if unsafe { ffi::PyException_SetTraceback(value.as_ptr(), traceback.as_ptr()) } != 0 {
-                return Raised::fetch(py).into();
-            }
+        // SAFETY: attached; an exception, as just checked. What is no traceback is refused with an exception, which is passed on.
+        if !traceback.is_none() && unsafe { ffi::PyException_SetTraceback(value.as_ptr(), traceback.as_ptr()) } != 0 {
+            return Raised::fetch(py).into();
         }
         // SAFETY: any object has a type.
         let class = unsafe { ffi::Py_TYPE(value.as_ptr()) };

@@ -304,7 +304,8 @@ mod tests {
     #[test]
     fn nothing_goes_out_before_start_response() {
         let (mut response, mut host) = (Response::new(b"GET", b"GET"), Scripted::default());
-        assert_eq!(response.item(&mut host, b""), Err(SendError::NotStarted));
+        assert_eq!(response.item(&mut host, b""), Ok(()), "an application may yield nothing first");
+        assert_eq!(response.item(&mut host, b"x"), Err(SendError::NotStarted));
         assert_eq!(response.write(&mut host, b"x"), Err(SendError::NotStarted));
         assert_eq!(response.whole(&mut host, b"x"), Err(SendError::NotStarted));
         assert_eq!(response.finish(&mut host), Err(SendError::NotStarted));
