@@ -90,12 +90,12 @@ impl Request<'_> {
             return Ok(false);
         }
         let request = self.raw.as_ptr();
-        // SAFETY: `lend` promised a live request_rec; the texts live in its pool.
-        unsafe {
-            (*request).filename = filename;
-            (*request).path_info = path_info;
-            (*request).finfo = found;
-        }
+        // SAFETY: `lend` promised a live request_rec; the text lives in its pool.
+        unsafe { (*request).filename = filename };
+        // SAFETY: as above.
+        unsafe { (*request).path_info = path_info };
+        // SAFETY: as above; the name in it is that text.
+        unsafe { (*request).finfo = found };
         Ok(true)
     }
 
