@@ -4,7 +4,8 @@
 
 use std::io;
 use std::os::fd::AsFd as _;
-use std::time::Instant;
+use std::sync::{PoisonError, mpsc};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
@@ -20,6 +21,8 @@ use crate::wsgi::Level;
 
 /// The status of a process that was ended by force.
 const FORCED: i32 = 255;
+/// So long Python's end waits for stacks to be logged, or a quarter of its time if that is less.
+const DUMP: Duration = Duration::from_secs(1);
 
 /// The thread's life, which ends with the process.
 pub(super) fn run(process: &'static Process, mut arrivals: Arrivals) {
@@ -125,12 +128,22 @@ fn carry_out(process: &'static Process, next: Do) {
         Do::StopAccepting => process.stop(),
         Do::SayClosed => process.say(&FromWorker::Closed),
         Do::Interrupt(active) => order(process, Order::Interrupt(active)),
-        Do::Dump(active) => order(process, Order::Dump(active)),
+        Do::Dump(active) => {
+            let (doing, done) = mpsc::channel();
+            *process.dump.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
+            order(process, Order::Dump(active, doing));
+        }
         Do::EndPython(within) => {
             let end = move || {
                 let begin = Instant::now();
+                // What holds it up is worth knowing, and can't be said when Python has ended.
+                let dump = process.dump.lock().unwrap_or_else(PoisonError::into_inner).take();
+                if let Some(done) = dump {
+                    let _ = done.recv_timeout(within.map_or(DUMP, |within| DUMP.min(within / 4)));
+                }
+                let left = within.map(|within| within.saturating_sub(begin.elapsed()));
                 // Requests had their time before. The main thread returns where nothing of Python is left, and the process ends with it.
-                if !Runtime::running().is_some_and(|runtime| runtime.end(within, within.map(|within| within / 4))) {
+                if !Runtime::running().is_some_and(|runtime| runtime.end(left, left.map(|left| left / 4))) {
                     let late = within.is_some_and(|within| begin.elapsed() >= within);
                     cut_off(process, if late { FORCED } else { 0 });
                 }

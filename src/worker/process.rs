@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Sender, SyncSender};
+use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use nix::sys::signal::Signal;
@@ -32,6 +32,8 @@ pub(super) struct Process {
     pub(super) connections: Connections,
     pub(super) lobby: Lobby,
     pub(super) pace: Pace,
+    /// Says, by its end, that stacks are logged; none were asked for, or somebody waits for them already.
+    pub(super) dump: Mutex<Option<Receiver<()>>>,
     pub(super) channel: Channel,
     /// Wakes the control thread.
     pub(super) control: Wake,
@@ -71,6 +73,7 @@ impl Process {
             connections: Connections::new()?,
             lobby: Lobby::default(),
             pace: Pace::default(),
+            dump: Mutex::default(),
             control: Wake::new()?,
             door: Wake::new()?,
             watch: OnceLock::new(),

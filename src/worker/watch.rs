@@ -1,7 +1,7 @@
 //! The thread that waits for the interpreter lock on behalf of others, who must not: the probe of `deadlock-timeout`, interruptions,
 //! stacks for the log.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use super::log;
@@ -13,7 +13,8 @@ use crate::wsgi::Level;
 /// What needs the lock.
 pub(super) enum Order {
     Interrupt(Active),
-    Dump(Active),
+    /// With who waits until it is done, or is not to be.
+    Dump(Active, Sender<()>),
 }
 
 const PROBE: Duration = Duration::from_secs(1);
@@ -36,7 +37,7 @@ pub(super) fn run(process: &'static Process, orders: &Receiver<Order>) {
 }
 
 fn carry_out(process: &Process, order: &Order) {
-    let (Order::Interrupt(active) | Order::Dump(active)) = order;
+    let (Order::Interrupt(active) | Order::Dump(active, _)) = order;
     let Some((running, group)) = process.requests.slot(active.thread).and_then(|slot| slot.running()) else { return };
     match order {
         Order::Interrupt(_) => {
@@ -48,6 +49,9 @@ fn carry_out(process: &Process, order: &Order) {
                 log::line(Level::Info, text.as_bytes());
             }
         }
-        Order::Dump(_) => process.applications.log_stacks(&group),
+        Order::Dump(_, done) => {
+            process.applications.log_stacks(&group);
+            let _ = done.send(());
+        }
     }
 }
