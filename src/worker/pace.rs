@@ -45,8 +45,8 @@ mod tests {
         assert!(after([]));
         assert!(after([20; 100]));
         assert!(!after([150; 100]));
-        assert!(!after([20_000; 3]));
-        assert!(after([20_000; 3].into_iter().chain([20; 30])), "it follows what comes");
+        assert!(!after([20_000; 6]));
+        assert!(after([20_000; 6].into_iter().chain([20; 30])), "it follows what comes");
     }
 
     #[test]
