@@ -36,6 +36,10 @@ EXPECTED = {
         (ANY, "log of frames", ANY, ANY),
     ],
 
+    "[sends a 103](beside.md#early-hints)": [
+        (ANY, r"(\d\. )?body wsgi.early_hints", "", "object of builtins.builtin_function_or_method"),
+    ],
+
     # Responses.
     "NUL in a header's name or value, or in the status": [
         ("response try-.*-nul", "body start_response", "object of .*", "raises ValueError"),
@@ -136,7 +140,7 @@ EXPECTED = {
         ("input (broken-off-.*|chunk-broken-off)", "log", "wsgi:error WSGI0126", "", DAEMON),
         ("setting limited-chunked", "log", "wsgi:error WSGI0126", "", DAEMON),
     ],
-    "`100 Continue` is the application's first read": [
+    "at the application's first read, as in embedded mode of both": [
         ("input refused-unread", "status", "", "403 No", DAEMON),
     ],
     "chunked body and `Content-Length` both still there": [

@@ -72,7 +72,9 @@ def _value(key, value, folder, port):
 
 def _plain(text, folder, port):
     text = NONCE.sub('nonce="..."', text)
-    return NAME.sub("_mod_wsgi_...", text.replace(folder, "@FOLDER@").replace(str(port), "@PORT@"))
+    # Not where its digits stand in the middle of something, such as an ETag.
+    text = re.sub(rf"\b{port}\b", "@PORT@", text.replace(folder, "@FOLDER@"))
+    return NAME.sub("_mod_wsgi_...", text)
 
 
 def _records(lines, folder, port):
