@@ -94,15 +94,18 @@ wsgi_test!(a_header_that_is_too_long_is_a_500, groups, |site| {
     }
 });
 
-/// Sends `one` and `two`, a moment apart, then is held; then ends.
+/// Sends `one`, is held where `demo.steps` says so, sends `two`, is held again; then ends.
 const PIECES: &str = "import os, time
 def application(environ, start_response):
     var = environ['demo.var']
     def pieces():
         yield b'one'
-        time.sleep(0.05)
+        if 'demo.steps' in environ:
+            wait('/next')
         yield b'two'
-        while not os.path.exists(var + '/go'):
+        wait('/go')
+    def wait(name):
+        while not os.path.exists(var + name):
             time.sleep(0.002)
     start_response('200 OK', [])
     return pieces()
@@ -110,22 +113,27 @@ def application(environ, start_response):
 
 wsgi_test!(pieces_wait_for_more_as_long_as_the_flush_delay, groups, |site| {
     let setting = site.setting;
-    for (options, chunks) in [
-        ("response-flush-delay=0", "3\r\none\r\n3\r\ntwo\r\n"),
-        ("", "3\r\none\r\n3\r\ntwo\r\n"),
-        ("response-flush-delay=1000", "6\r\nonetwo\r\n"),
-    ] {
+    for (options, steps) in [("response-flush-delay=0", true), ("", true), ("response-flush-delay=1000", false)] {
         let site = Site::new("pieces", setting).unwrap().file("apps/s/app.wsgi", PIECES).group("shop", options);
         let site = site.conf("WSGIProcessGroup shop\nSetEnv demo.var ${ROOT}/var");
+        let site = if steps { site.conf("SetEnv demo.steps 1") } else { site };
         let server = site.conf("WSGIScriptAlias / ${APPS}/s/app.wsgi").start();
         let mut connection = server.connect();
         connection.send_head(&Request::get("/"));
-        // The application is held until all of it has come.
-        let seen = until("both pieces", || {
-            let text = connection.gathered();
-            text.contains("two").then_some(text)
-        });
-        assert_eq!(seen.split_once("\r\n\r\n").unwrap().1, chunks, "{options}");
+        // The application is held until they have come.
+        let mut came = |what: &str| {
+            until(what, || {
+                let text = connection.gathered();
+                text.contains(what).then(|| text.split_once("\r\n\r\n").unwrap().1.to_owned())
+            })
+        };
+        if steps {
+            assert_eq!(came("one"), "3\r\none\r\n", "{options}");
+            server.root.write("var/next", "");
+            assert_eq!(came("two"), "3\r\none\r\n3\r\ntwo\r\n", "{options}");
+        } else {
+            assert_eq!(came("two"), "6\r\nonetwo\r\n", "{options}");
+        }
         server.root.write("var/go", "");
         assert!(connection.rest().ends_with("0\r\n\r\n"), "{options}");
     }
