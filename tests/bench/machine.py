@@ -1,6 +1,7 @@
 """What this machine has (httpd, Python, the peers), and what its processes cost: processor time and memory, from /proc."""
 import functools
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -92,7 +93,9 @@ def versions():
         names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
     server = run(httpd(), "-v").splitlines()[0].split(":", 1)[1].strip()
     name = names[0] if names else os.uname().machine
-    return f"{os.cpu_count()} x {name}, Linux {os.uname().release}, {server}, {run(PYTHON, '--version')}, " + ", ".join(PACKAGES.values())
+    # What a distributor or a host calls its build says nothing here.
+    linux = re.match(r"\d+\.\d+", os.uname().release).group()
+    return f"{os.cpu_count()} x {name}, Linux {linux}, {server}, {run(PYTHON, '--version')}, " + ", ".join(PACKAGES.values())
 
 
 # --- what processes cost ---
