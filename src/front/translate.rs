@@ -27,7 +27,7 @@ pub(crate) fn translate(request: &mut Request<'_>) -> Answer {
     let Some(config) = server.config::<ServerConfig>() else { return Answer::DECLINED };
     let found = config.aliases.iter().find_map(|alias| Some((alias, file(alias, request.uri())?)));
     let Some((alias, (file, rest))) = found else { return Answer::DECLINED };
-    let (file, rest) = (file.into_owned(), rest.to_vec());
+    let rest = rest.to_vec();
     let done = map(request, &file, &rest)
         .and_then(|()| request.set_handler(HANDLER))
         .and_then(|()| request.notes_mut().set(b"alias-forced-type", HANDLER));
@@ -53,7 +53,7 @@ fn map(request: &mut Request<'_>, file: &[u8], rest: &[u8]) -> Result<(), InnerN
 }
 
 /// The file that an alias maps this URI to, if it matches, and what of the URI follows it.
-fn file<'a>(alias: &'a Alias, uri: &'a [u8]) -> Option<(Cow<'a, [u8]>, &'a [u8])> {
+fn file<'a, 'u>(alias: &'a Alias, uri: &'u [u8]) -> Option<(Cow<'a, [u8]>, &'u [u8])> {
     match &alias.pattern {
         AliasPattern::Prefix(prefix) => {
             Some((Cow::Borrowed(&alias.target), rest(prefix, uri, prefix_match(prefix, uri)?)))

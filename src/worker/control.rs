@@ -92,7 +92,7 @@ fn hear(process: &Process, happened: &mut Vec<Event>) -> bool {
                 happened.push(Event::Drain(within.map(std::time::Duration::from_millis)));
             }
             Ok(Some((ToWorker::End { within }, _))) => {
-                happened.push(Event::End(std::time::Duration::from_millis(within)));
+                happened.push(Event::End(Duration::from_millis(within)));
             }
             Ok(Some((ToWorker::Open, _))) => process.open(),
             Ok(Some((ToWorker::Changed { script, application_group }, _))) => {
