@@ -236,6 +236,11 @@ pub(crate) fn is_threaded() -> bool {
     query(raw::AP_MPMQ_IS_THREADED).is_some_and(|kind| u32::try_from(kind) != Ok(raw::AP_MPMQ_NOT_SUPPORTED))
 }
 
+/// Does the MPM keep connections, between requests, without a thread for each?
+pub(crate) fn is_async() -> bool {
+    query(raw::AP_MPMQ_IS_ASYNC).is_some_and(|kind| kind != 0)
+}
+
 fn query(code: u32) -> Option<c_int> {
     let mut answer: c_int = 0;
     // SAFETY: `answer` is a place for one number.

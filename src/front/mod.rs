@@ -5,12 +5,14 @@
 //! here or in a daemon process. Nothing here starts Python or talks to another process.
 
 mod admit;
+mod again;
 mod answer;
 mod facts;
 mod inquiry;
 mod translate;
 
 pub(crate) use admit::{Admitted, Chosen, Visit, admit, visit};
+pub(crate) use again::expect_next;
 pub(crate) use answer::{hint, log_level, put_head, read_body};
 pub(crate) use facts::seen_from;
 pub(crate) use inquiry::{access_environ, is_case_sensitive, script_group};

@@ -38,11 +38,13 @@ fn handle(request: &mut Request<'_>) -> Answer {
         let chosen = access::dispatch(request, &admitted)?;
         front::visit(request, admitted, chosen)
     });
-    match visit {
+    let answer = match visit {
         Ok(visit) if visit.process_group.is_empty() => embedded::serve(request, &visit),
         Ok(visit) => proxy::serve(request, &visit, embedded::scoreboard),
-        Err(answer) => answer,
-    }
+        Err(answer) => return answer,
+    };
+    front::expect_next(request);
+    answer
 }
 
 /// The parent, with the configuration read and logs open.

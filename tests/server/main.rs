@@ -16,6 +16,9 @@ mod harness;
 // Scripts that httpd asks, handlers that are scripts.
 mod access;
 
+// Kept connections whose client asks again at once.
+mod again;
+
 // mod_ssl, mod_http2, mod_php and others in the same server.
 mod beside;
 

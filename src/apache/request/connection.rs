@@ -15,6 +15,8 @@ macro_rules! connection_field {
     }};
 }
 
+pub(super) use connection_field;
+
 impl Request<'_> {
     pub(super) fn connection(&self) -> *mut raw::conn_rec {
         field!(self.connection)
@@ -131,6 +133,11 @@ impl Request<'_> {
     /// Has httpd decided, for this request, whether the connection stays? It does so as it writes the head.
     pub(super) fn is_head_written(&self) -> bool {
         connection_field!(self.keepalive) != raw::AP_CONN_UNKNOWN
+    }
+
+    /// Has httpd decided that the connection stays?
+    pub(super) fn stays_connected(&self) -> bool {
+        connection_field!(self.keepalive) == raw::AP_CONN_KEEPALIVE
     }
 
     pub(super) fn bucket_alloc(&self) -> *mut raw::apr_bucket_alloc_t {

@@ -8,6 +8,7 @@ mod access;
 mod connection;
 mod input;
 mod mapping;
+mod next;
 mod output;
 mod response;
 
