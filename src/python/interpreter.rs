@@ -9,6 +9,7 @@ use pyo3_ffi as ffi;
 use super::error::Raised;
 use super::home::Home;
 use super::keys::Keys;
+use super::line::Line;
 use super::native::Native;
 use super::object::Object;
 use super::state::{self, Closed, Py, ThreadState};
@@ -28,7 +29,12 @@ pub(crate) struct Interpreter {
     service: bool,
     /// Environ keys as interned `str`.
     keys: Mutex<Keys>,
+    /// In front of its own GIL, where it has one.
+    line: Line,
 }
+
+/// In front of the GIL that interpreters share.
+static SHARED: Line = Line::new();
 
 // SAFETY: `raw` is only passed to functions that any thread may call (PyThreadState_New) or that need a `Py`.
 unsafe impl Send for Interpreter {}
@@ -44,12 +50,18 @@ impl Interpreter {
         service: bool,
     ) -> Interpreter {
         let (states, keys) = (Mutex::default(), Mutex::default());
-        Interpreter { name, raw, settings, home, states, native: OnceLock::new(), service, keys }
+        let (native, line) = (OnceLock::new(), Line::new());
+        Interpreter { name, raw, settings, home, states, native, service, keys, line }
     }
 
     /// What holds in it.
     pub(super) fn settings(&self) -> &InterpreterSettings {
         &self.settings
+    }
+
+    /// Where threads stand that want to attach.
+    pub(super) fn line(&self) -> &Line {
+        if self.settings.own_gil { &self.line } else { &SHARED }
     }
 
     /// Whether `SystemExit` of a script is an orderly end.

@@ -18,6 +18,7 @@ mod home;
 mod interpreter;
 mod interrupt;
 mod keys;
+mod line;
 mod module;
 mod native;
 mod object;

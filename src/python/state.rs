@@ -180,8 +180,11 @@ impl Attachment {
     fn new(interpreter: &Arc<Interpreter>) -> Result<Attachment, Closed> {
         let inside = GATE.pass()?;
         let state = state_for(interpreter);
-        // SAFETY: this thread's own state of a live interpreter, not attached now.
-        figures::waiting(|| unsafe { ffi::PyEval_RestoreThread(state.0.as_ptr()) });
+        figures::waiting(|| {
+            let _turn = interpreter.line().stand();
+            // SAFETY: this thread's own state of a live interpreter, not attached now.
+            unsafe { ffi::PyEval_RestoreThread(state.0.as_ptr()) };
+        });
         Ok(Attachment { interpreter: Arc::clone(interpreter), _inside: inside })
     }
 
