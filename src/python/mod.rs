@@ -38,4 +38,4 @@ pub(crate) use native::{Errors, version};
 pub(crate) use object::{Object, Stored};
 pub(crate) use runtime::{Apache, HashSeed, Runtime, Serving, Settings, StartError};
 pub(crate) use shown::{Shown, hide};
-pub(crate) use state::{Closed, Py, give_way, is_anybody_within, is_lingering, linger};
+pub(crate) use state::{Closed, Py, give_way, is_lingering, linger, within};

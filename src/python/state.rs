@@ -164,9 +164,9 @@ impl Drop for Within {
     }
 }
 
-/// Whether a thread is in the middle of something in an interpreter, perhaps the calling one, and may wait for it by now.
-pub(crate) fn is_anybody_within() -> bool {
-    WITHIN.load(Ordering::Relaxed) > 0
+/// How many threads are in the middle of something in an interpreter, perhaps the calling one among them; they may wait for it by now.
+pub(crate) fn within() -> usize {
+    WITHIN.load(Ordering::Relaxed)
 }
 
 /// The calling thread is attached to an interpreter; detaches on every way out, a panic included.

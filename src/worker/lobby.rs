@@ -4,8 +4,12 @@
 //! or with a request for the interpreter; the others sleep. A thread leaves its seat when it has the interpreter, and the one that leaves
 //! the last seat wakes a sleeper. So as long as requests only compute, one thread answers them one after the other while nobody else
 //! wakes; and as soon as one of them waits for something, the interpreter goes to a thread that has the next one in its hands.
+//!
+//! Where requests are over before a thread could wake, the second seat's thread stands by: it looks only now and then whether the other one
+//! still gets on.
 
 use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// One that has the next request, and one that the request after that wakes: with a single seat every request that comes alone would have
@@ -17,7 +21,12 @@ const SEATS: usize = 2;
 pub(super) struct Lobby {
     taken: Mutex<usize>,
     free: Condvar,
+    /// Somebody with a seat stands by.
+    standby: AtomicBool,
 }
+
+/// A thread with a seat that does not wait for connections for now.
+pub(super) struct Standby<'l>(&'l Lobby);
 
 /// A seat that a thread has.
 pub(super) struct Seat<'l> {
@@ -34,8 +43,20 @@ impl Lobby {
         Seat { lobby: self, taken: Cell::new(true) }
     }
 
+    /// Lets a thread with a seat look away, if nobody else does and somebody has another seat, or (`served`) a request.
+    pub(super) fn stand_by(&self, served: bool) -> Option<Standby<'_>> {
+        let safe = served || *self.taken() > 1;
+        (safe && !self.standby.swap(true, Ordering::SeqCst)).then(|| Standby(self))
+    }
+
     fn taken(&self) -> MutexGuard<'_, usize> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Standby<'_> {
+    fn drop(&mut self) {
+        self.0.standby.store(false, Ordering::SeqCst);
     }
 }
 
@@ -58,5 +79,29 @@ impl Seat<'_> {
 impl Drop for Seat<'_> {
     fn drop(&mut self) {
         self.leave();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_stands_by_where_no_other_thread_serves() {
+        let lobby = Lobby::default();
+        let _seat = lobby.enter();
+        assert!(lobby.stand_by(false).is_none());
+        let _other = lobby.enter();
+        assert!(lobby.stand_by(false).is_some());
+    }
+
+    #[test]
+    fn only_one_stands_by() {
+        let lobby = Lobby::default();
+        let _seat = lobby.enter();
+        let standby = lobby.stand_by(true);
+        assert!(standby.is_some() && lobby.stand_by(true).is_none());
+        drop(standby);
+        assert!(lobby.stand_by(true).is_some());
     }
 }

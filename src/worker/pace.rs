@@ -8,6 +8,8 @@ use std::time::Duration;
 
 /// Shorter ones are short.
 const SHORT: Duration = Duration::from_micros(100);
+/// Shorter ones are over before another thread has woken.
+const VERY_SHORT: Duration = Duration::from_micros(40);
 /// A single one counts for no more, so that a slow one in twenty makes the others no slower.
 const MOST: Duration = Duration::from_micros(250);
 /// The last one's part of the average.
@@ -20,6 +22,10 @@ pub(super) struct Pace(AtomicU64);
 impl Pace {
     pub(super) fn is_short(&self) -> bool {
         u128::from(self.0.load(Ordering::Relaxed)) < SHORT.as_nanos()
+    }
+
+    pub(super) fn is_very_short(&self) -> bool {
+        u128::from(self.0.load(Ordering::Relaxed)) < VERY_SHORT.as_nanos()
     }
 
     /// Two threads at once may lose one of their figures.

@@ -82,6 +82,11 @@ impl Requests {
     }
 
     /// What began was none after all.
+    /// How many are finished.
+    pub(super) fn finished(&self) -> u64 {
+        self.finished.load(Ordering::SeqCst)
+    }
+
     pub(super) fn undo(&self, slot: &Slot) {
         slot.since.store(0, Ordering::SeqCst);
     }

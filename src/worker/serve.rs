@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::connection::{Next, Taken};
@@ -12,7 +13,7 @@ use super::process::Process;
 use super::requests::Slot;
 use crate::application::{Job, Outcome, Watch};
 use crate::board::Task;
-use crate::python::{give_way, is_anybody_within, is_lingering, linger};
+use crate::python::{give_way, is_lingering, linger, within};
 use crate::supervise::worker::Event;
 use crate::wire::Request;
 use crate::wire::control::FromWorker;
@@ -23,19 +24,25 @@ const TURN: usize = 16;
 /// And so long.
 const TURN_TIME: Duration = Duration::from_millis(1);
 
+/// How long a thread that is not needed looks away: so long, at most, the next request waits where the one that was being served blocks.
+const NAP: Duration = Duration::from_micros(200);
+
 /// The life of one thread that serves requests; `thread` counts from 0.
 pub(super) fn run(process: &'static Process, thread: usize) {
     let Some(slot) = process.requests.slot(thread) else { return };
     let server = Server { process, slot, thread, number: u32::try_from(thread + 1).unwrap_or(u32::MAX) };
     slot.settle();
-    let mut own = Vec::new();
+    let (mut own, mut busy) = (Vec::new(), false);
     loop {
         let seat = process.lobby.enter();
+        if busy {
+            server.stand_by();
+        }
         // Fails only in a process that the application forked and that came back here: it has no connections.
         let Ok(taken) = process.connections.wait(process, None) else { return };
         let Some(taken) = taken else { continue };
         server.answer(taken, &seat, &mut own);
-        server.go_on(&seat, &mut own);
+        busy = server.go_on(&seat, &mut own);
         give_way();
     }
 }
@@ -62,17 +69,39 @@ struct Course<'s> {
 }
 
 impl Server {
-    /// Answers further requests that are there, as long as the thread still has the interpreter and its turn lasts.
-    fn go_on(&self, seat: &Seat<'_>, own: &mut Vec<u8>) {
-        let began = Instant::now();
-        for _ in 1..TURN {
-            // Who comes back from waiting in the middle of a request goes before the next one.
-            if !is_lingering() || is_anybody_within() || began.elapsed() >= TURN_TIME {
+    /// Stays out of the way as long as another thread gets on with very short requests: that one takes the next sooner than this one would
+    /// wake. Not where requests wait for something, as those that are `within` besides do.
+    fn stand_by(&self) {
+        let process = self.process;
+        let alone = || within() <= 1 && process.pace.is_very_short() && !process.is_stopping();
+        if !alone() {
+            return;
+        }
+        let served = within() == 1;
+        let Some(_standby) = process.lobby.stand_by(served) else { return };
+        loop {
+            let before = process.requests.finished();
+            sleep(NAP);
+            if process.requests.finished() == before || !alone() {
                 return;
             }
-            let Ok(Some(taken)) = self.process.connections.wait(self.process, Some(Duration::ZERO)) else { return };
+        }
+    }
+
+    /// Answers further requests that are there, as long as the thread still has the interpreter and its turn lasts; false where there was
+    /// none.
+    fn go_on(&self, seat: &Seat<'_>, own: &mut Vec<u8>) -> bool {
+        let began = Instant::now();
+        for number in 1..TURN {
+            // Who comes back from waiting in the middle of a request goes before the next one.
+            if !is_lingering() || within() > 0 || began.elapsed() >= TURN_TIME {
+                return number > 1;
+            }
+            let taken = self.process.connections.wait(self.process, Some(Duration::ZERO));
+            let Ok(Some(taken)) = taken else { return number > 1 };
             self.answer(taken, seat, own);
         }
+        true
     }
 
     /// Answers the request that came on this connection, if all of it did.
