@@ -81,12 +81,12 @@ impl Requests {
         self.finished.fetch_add(1, Ordering::SeqCst) + 1
     }
 
-    /// What began was none after all.
     /// How many are finished.
     pub(super) fn finished(&self) -> u64 {
         self.finished.load(Ordering::SeqCst)
     }
 
+    /// What began was none after all.
     pub(super) fn undo(&self, slot: &Slot) {
         slot.since.store(0, Ordering::SeqCst);
     }
