@@ -28,8 +28,13 @@ class Wrk:
 
 
 def warm_up(server, work):
-    """A second of the row's load; then until what its clients left unanswered is done, which no round shall pay for."""
+    """A second of the row's load."""
     Wrk(server.url, 1, work.clients, post=work.post, headers=work.headers).result()
+    settle(server)
+
+
+def settle(server):
+    """Until what its clients left unanswered is done, which nobody's round shall pay for."""
     deadline, last = time.monotonic() + 5, -1
     while (now := server.processor_seconds()) != last and time.monotonic() < deadline:
         last = now

@@ -7,6 +7,7 @@ import argparse
 import datetime
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -50,8 +51,8 @@ def arguments():
     parser.add_argument("--row", action="append", metavar="NAME", help="only this row; may be repeated")
     parser.add_argument("--contender", action="append", choices=servers.CONTENDERS, metavar="NAME",
                         help=f"only this contender, in any row; may be repeated: {', '.join(servers.CONTENDERS)}")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=3, help="of each round")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--seconds", type=int, default=1, help="of each round")
     parser.add_argument("--list", action="store_true", help="names of the rows")
     parser.add_argument("--json", metavar="FILE", help="every round's figures")
     parser.add_argument("--bless", action="store_true", default=bool(os.environ.get("BLESS")), help="write docs/performance.md")
@@ -123,8 +124,8 @@ def measured(rows, setting, options):
 
 
 def rounds(row, number, setting, options):
-    """All contenders of a row, in turns; each is warmed up before every round."""
-    keys = options.contender or row.contenders
+    """All contenders of a row, in rounds, each in an order of its own."""
+    keys = list(options.contender or row.contenders)
     folder = lambda key: os.path.join(setting.folder, f"{number}-{key}")
     results = {key: [] for key in keys}
     if row.kind == "idle":
@@ -140,10 +141,14 @@ def rounds(row, number, setting, options):
     try:
         for key in keys:
             running[key] = servers.Server(setting, servers.CONTENDERS[key], folder(key), row, row.shape)
+        for server in running.values():
+            load.warm_up(server, row)
         for _ in range(options.rounds):
-            for key, server in running.items():
-                load.warm_up(server, row)
-                results[key].append(row.measure(server, options.seconds))
+            # Who comes behind whom matters: a noisy machine is so for seconds, and a processor is slower when it is hot.
+            random.shuffle(keys)
+            for key in keys:
+                results[key].append(row.measure(running[key], options.seconds))
+                load.settle(running[key])
     finally:
         for server in running.values():
             server.stop()
