@@ -1,7 +1,8 @@
 //! `environ` as a dict (PEP 3333, "environ Variables": "must be a builtin Python dictionary").
 
-use super::{Constants, Job};
-use crate::python::{Errors, Exchange, Interpreter, Object, Py, Raised, version};
+use super::prototype::Prototype;
+use super::{Constants, Group, Job};
+use crate::python::{Entry, Errors, Exchange, Interpreter, Object, Py, Raised, version};
 use crate::wsgi::{Pairs, is_filesystem_key};
 
 /// The entries that are the same for every request of an interpreter.
@@ -34,18 +35,30 @@ pub(super) fn fill<'py>(
     entries: &Pairs,
 ) -> Result<(), Raised<'py>> {
     for (name, value) in entries.entries() {
-        let (key, value) = match value {
-            Some(value) => interpreter.entry(py, name, value, || {
-                if is_filesystem_key(name) {
-                    return Object::path(py, value).or_else(|_| Object::latin1(py, value));
-                }
-                Object::latin1(py, value)
-            })?,
-            None => (interpreter.key(py, name)?, Object::none(py)),
-        };
-        dict.set_item(&key, &value)?;
+        match value {
+            Some(value) => {
+                let entry = value_of(py, interpreter, name, value)?;
+                dict.set_item(&entry.key, &entry.value)?;
+            }
+            None => dict.set_item(&interpreter.key(py, name)?, &Object::none(py))?,
+        }
     }
     Ok(())
+}
+
+/// A text entry.
+pub(super) fn value_of<'py>(
+    py: Py<'py>,
+    interpreter: &Interpreter,
+    name: &[u8],
+    value: &[u8],
+) -> Result<Entry<'py>, Raised<'py>> {
+    interpreter.entry(py, name, value, || {
+        if is_filesystem_key(name) {
+            return Object::path(py, value).or_else(|_| Object::latin1(py, value));
+        }
+        Object::latin1(py, value)
+    })
 }
 
 /// The versions of us and of httpd, as Python code compares them.
@@ -107,27 +120,51 @@ pub(super) fn pass_record<'py>(
     Ok(Some(capsule))
 }
 
+/// What [`build`] adds to the text entries and the template.
+pub(super) const BOUND: [&[u8]; 9] = [
+    b"wsgi.url_scheme",
+    b"wsgi.input",
+    b"wsgi.errors",
+    b"wsgi.early_hints",
+    b"mod_wsgi.thread_id",
+    b"mod_wsgi.request_start",
+    b"mod_wsgi.queue_start",
+    b"mod_wsgi.daemon_start",
+    b"mod_wsgi.application_start",
+];
+
 /// The environ of a request.
 pub(super) fn build<'py>(
     py: Py<'py>,
-    interpreter: &Interpreter,
-    template: &Object<'py>,
+    group: &Group,
     job: &Job<'_>,
     application_start: f64,
     input: &Object<'py>,
     errors: &Object<'py>,
 ) -> Result<Object<'py>, Raised<'py>> {
-    let dict = template.copy_dict()?;
-    fill(py, interpreter, &dict, job.environ)?;
-    let set = |name: &[u8], value: &Object<'py>| dict.set_item(&interpreter.key(py, name)?, value);
-    set(b"wsgi.url_scheme", &interpreter.key(py, job.url_scheme.as_str().as_bytes())?)?;
-    set(b"wsgi.input", input)?;
-    set(b"wsgi.errors", errors)?;
-    set(b"wsgi.early_hints", &interpreter.early_hints(input)?)?;
-    set(b"mod_wsgi.thread_id", &Object::int(py, job.thread_id.into())?)?;
-    set(b"mod_wsgi.request_start", &Object::float(py, job.request_start)?)?;
-    set(b"mod_wsgi.queue_start", &Object::float(py, job.queue_start)?)?;
-    set(b"mod_wsgi.daemon_start", &Object::float(py, job.daemon_start)?)?;
-    set(b"mod_wsgi.application_start", &Object::float(py, application_start)?)?;
-    Ok(dict)
+    let (interpreter, entries) = (&group.interpreter, job.environ);
+    let known = group.prototypes.take(entries).map(|mut prototype| {
+        let environ = prototype.environ(py, interpreter, entries);
+        group.prototypes.put(py, prototype);
+        environ
+    });
+    let is_known = known.is_some();
+    let environ = known.unwrap_or_else(|| {
+        let environ = group.template.get(py).copy_dict()?;
+        fill(py, interpreter, &environ, entries)?;
+        Ok(environ)
+    })?;
+    let scheme = interpreter.key(py, job.url_scheme.as_str().as_bytes())?;
+    let (hints, thread) = (interpreter.early_hints(input)?, Object::int(py, job.thread_id.into())?);
+    let time = |seconds| Object::float(py, seconds);
+    let times = [time(job.request_start)?, time(job.queue_start)?, time(job.daemon_start)?, time(application_start)?];
+    let bound = [&scheme, input, errors, &hints, &thread].into_iter().chain(&times);
+    for (name, value) in BOUND.iter().zip(bound) {
+        environ.set_item(&interpreter.key(py, name)?, value)?;
+    }
+    // Not where an entry stands there twice, or in place of one of ours: what counts then is their order.
+    if !is_known && environ.dict_len() == group.template.get(py).dict_len() + entries.iter().len() + BOUND.len() {
+        group.prototypes.put(py, Prototype::of(py, interpreter, &environ, entries)?);
+    }
+    Ok(environ)
 }

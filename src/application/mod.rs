@@ -8,6 +8,7 @@ mod extensions;
 mod gate;
 mod inquiry;
 mod measured;
+mod prototype;
 mod reply;
 mod report;
 mod script;
@@ -23,6 +24,7 @@ use crate::wsgi::{Host, Level, Pairs, UrlScheme};
 use extensions::Extensions;
 pub(crate) use inquiry::{Inquiry, Question, Unanswered, Value, Wanted};
 use measured::Measured;
+use prototype::Prototypes;
 use reply::Reply;
 use report::Log;
 use script::{Scripts, Unusable};
@@ -115,6 +117,7 @@ struct Group {
     interpreter: Arc<Interpreter>,
     /// The entries of environ that never change; copied for each request.
     template: Stored,
+    prototypes: Prototypes,
     scripts: Scripts,
     /// Of the whole process.
     extensions: Arc<Extensions>,
@@ -233,9 +236,9 @@ impl Applications {
             .map_err(unusable)?;
         let mut groups = self.groups.write().unwrap_or_else(PoisonError::into_inner);
         let (scripts, extensions) = (Scripts::new(constants.reload), Arc::clone(&self.extensions));
-        let made = groups
-            .entry(name.to_vec())
-            .or_insert_with(|| Arc::new(Group { interpreter, template, scripts, extensions }));
+        let made = groups.entry(name.to_vec()).or_insert_with(|| {
+            Arc::new(Group { interpreter, template, prototypes: Prototypes::default(), scripts, extensions })
+        });
         Ok(Arc::clone(made))
     }
 }

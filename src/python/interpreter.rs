@@ -33,6 +33,15 @@ pub(crate) struct Interpreter {
     line: Line,
 }
 
+/// An entry of an environ.
+pub(crate) struct Entry<'py> {
+    /// The same object each time, so that Python finds it by identity.
+    pub(crate) key: Object<'py>,
+    pub(crate) value: Object<'py>,
+    /// The interpreter keeps the value: requests say the same again and again.
+    pub(crate) is_kept: bool,
+}
+
 /// In front of the GIL that interpreters share.
 static SHARED: Line = Line::new();
 
@@ -139,31 +148,30 @@ impl Interpreter {
         Ok(key)
     }
 
-    /// The `str` for an environ key, and the object for its value of these bytes, which `make` makes where it is not kept. `make` runs no
-    /// Python code: the keys are locked.
+    /// An environ key and its value of these bytes, which `make` makes where it is not kept. `make` runs no Python code: the keys are
+    /// locked.
     pub(crate) fn entry<'py>(
         &self,
         py: Py<'py>,
         name: &[u8],
         value: &[u8],
         make: impl FnOnce() -> Result<Object<'py>, Raised<'py>>,
-    ) -> Result<(Object<'py>, Object<'py>), Raised<'py>> {
+    ) -> Result<Entry<'py>, Raised<'py>> {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(entry) = keys.entry(name) else {
             drop(keys);
-            return Ok((self.key(py, name)?, make()?));
+            return Ok(Entry { key: self.key(py, name)?, value: make()?, is_kept: false });
         };
         let key = entry.key().get(py);
         if let Some(value) = entry.value(value) {
-            return Ok((key, value.get(py)));
+            return Ok(Entry { key, value: value.get(py), is_kept: true });
         }
         let object = make()?;
-        if entry.is_again(value)
-            && let Some(before) = entry.keep(value, Object::borrowed(py, non_null(&object)).store())
-        {
+        let is_kept = entry.is_again(value);
+        if is_kept && let Some(before) = entry.keep(value, Object::borrowed(py, non_null(&object)).store()) {
             before.release(py);
         }
-        Ok((key, object))
+        Ok(Entry { key, value: object, is_kept })
     }
 
     /// `sys.modules[name]`.

@@ -32,7 +32,7 @@ pub(crate) use exchange::{Exchange, Lent, RequestEnded};
 pub(crate) use extension::{Extension, Support, extensions};
 pub(crate) use figures::{Meter, Used, now};
 pub(crate) use home::MainThread;
-pub(crate) use interpreter::Interpreter;
+pub(crate) use interpreter::{Entry, Interpreter};
 pub(crate) use interrupt::{Running, deliver_signal};
 pub(crate) use native::{Errors, version};
 pub(crate) use object::{Object, Stored};

@@ -233,6 +233,13 @@ impl<'py> Object<'py> {
         self.checked(unsafe { ffi::PyDict_SetItem(self.as_ptr(), key.as_ptr(), value.as_ptr()) })
     }
 
+    /// How many entries a dict has; none where it is no dict.
+    pub(crate) fn dict_len(&self) -> usize {
+        // SAFETY: attached; anything else than a dict is an error, -1.
+        let length = unsafe { ffi::PyDict_Size(self.as_ptr()) };
+        usize::try_from(length).unwrap_or_default()
+    }
+
     /// `self[key] = value` of a dict, with a key given as text.
     pub(crate) fn set_key(&self, key: &CStr, value: &Object<'py>) -> Result<(), Raised<'py>> {
         // SAFETY: attached; `self` is a dict; `key` is NUL-terminated UTF-8.

@@ -68,6 +68,14 @@ impl Pairs {
         self.iter().rev().find_map(|(name, value)| (name == key).then_some(value))
     }
 
+    /// Whether another list has the same keys in the same order.
+    #[must_use]
+    pub fn has_keys_of(&self, other: &Pairs) -> bool {
+        let (own, its) = (self.entries(), other.entries());
+        // From the end: what a server adds itself comes first, and is the same for all clients.
+        own.len() == its.len() && own.rev().zip(its.rev()).all(|((own, _), (its, _))| own == its)
+    }
+
     /// Removes every pair whose key is `lost`.
     pub(super) fn remove(&mut self, lost: impl Fn(&[u8]) -> bool) {
         let bytes = &self.bytes;

@@ -133,7 +133,7 @@ def ask(client, answers, path, times):
 
 
 def beside(setting, folder, valgrind):
-    """The module in a folder where the worker is one under valgrind."""
+    """The module in a folder where the worker is one under valgrind: the program, as there is no library for Python's own executable."""
     real = os.path.dirname(setting.module)
     os.mkdir(folder)
     os.chmod(folder, 0o755)

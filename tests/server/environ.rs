@@ -333,3 +333,53 @@ wsgi_test!(server_name_follows_the_virtual_host, |site| {
     );
     assert_eq!(ask("other.example")["SERVER_NAME"], "two.example");
 });
+
+wsgi_test!(each_request_says_its_own_however_like_the_one_before, both_interpreters, |site| {
+    let lines = "SetEnvIf X-Own (.+) HTTP_X_TWICE=$1\nSetEnvIf X-Own own wsgi.run_once=$0 mod_wsgi.thread_id=$0";
+    let server = site.app("environ").conf(lines).start();
+    let long = "long".repeat(500);
+    // Kinds of requests in turns, and values that stay, come back, and go.
+    for round in 0..40 {
+        let value = |number: usize| ["", "one", "two", long.as_str(), "three"][(number * number / 7) % 5];
+        let query = value(round);
+        let mut request = Request::get(&format!("/path{}?{query}", round / 10)).header("X-First", value(round + 1));
+        if round % 3 != 0 {
+            request = request.header("X-Second", value(round / 2));
+        }
+        // What the server says, too, and what it says in place of its own.
+        let twice = (round % 4 == 1).then(|| value(round));
+        if let Some(twice) = twice {
+            request = request.header("X-Twice", twice).header("X-Own", if round % 8 == 1 { "own" } else { "other" });
+        }
+        let (plain, response) = (environ(&server.get("/plain")), server.ask(&request));
+        let (seen, types) = (environ(&response), types(&response));
+        assert_eq!(
+            (&seen["QUERY_STRING"], &seen["PATH_INFO"]),
+            (&json!(query), &json!(format!("/path{}", round / 10)))
+        );
+        assert_eq!(seen["HTTP_X_FIRST"], value(round + 1));
+        assert_eq!(seen.get("HTTP_X_SECOND"), (round % 3 != 0).then(|| json!(value(round / 2))).as_ref());
+        assert_eq!(seen.get("HTTP_X_TWICE").and_then(Value::as_str), twice);
+        assert_eq!((&types["wsgi.run_once"], &types["mod_wsgi.thread_id"]), (&json!("bool"), &json!("int")));
+        assert!(plain.get("HTTP_X_FIRST").is_none() && plain["QUERY_STRING"] == "", "{plain}");
+        let times = ["mod_wsgi.request_start", "mod_wsgi.application_start"].map(|name| seen[name].as_f64().unwrap());
+        assert!(plain["mod_wsgi.application_start"].as_f64().unwrap() <= times[0] && times[0] <= times[1], "{seen}");
+    }
+});
+
+wsgi_test!(what_an_application_does_to_its_environ_ends_with_the_request, |site| {
+    let script = "\
+def application(environ, start_response):
+    seen = repr(sorted(environ)) + repr([environ.get('HTTP_X'), environ['PATH_INFO'], 'mine' in environ])
+    environ['mine'], environ['HTTP_X'], environ['PATH_INFO'] = [], 'changed', 'changed'
+    del environ['SERVER_NAME'], environ['wsgi.input']
+    environ.pop('wsgi.version')
+    start_response('200 OK', [('Content-Type', 'text/plain')])
+    return [seen.encode()]
+";
+    let server = site.file("apps/changes/app.wsgi", script).conf("WSGIScriptAlias / ${APPS}/changes/app.wsgi").start();
+    let ask = || server.ask(&Request::get("/here").header("X", "header")).ok();
+    let first = ask();
+    assert!(first.contains("'SERVER_NAME'") && first.ends_with("['header', '/here', False]"), "{first}");
+    (0..10).for_each(|_| assert_eq!(ask(), first));
+});
