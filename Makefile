@@ -6,7 +6,7 @@ PYTHON := $(or $(PYO3_PYTHON),/usr/bin/python3)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 MODULE := $(TARGET)/release/libmod_wsgi.so
 # Daemon mode: looked for beside the module.
-PROGRAMS := mod_wsgi-supervisor mod_wsgi-worker
+PROGRAMS := mod_wsgi-supervisor mod_wsgi-worker mod_wsgi-worker.so
 # Those of `make worker`, as the shell finds them.
 OTHER_WORKERS := mod_wsgi-worker[0-9]*.[0-9]*
 # For the tests of several Pythons; `make test OTHER_PYTHON=` goes without.
@@ -22,8 +22,12 @@ RESTARTS ?= 1100
 
 .PHONY: build worker run test differential lint advisories install uninstall soak scenarios bench bench-scaling instructions env packages clean
 
+# The second is for Python's own executable: a daemon process that does not link libpython.
 build: packages
 	$(CARGO) build --release
+	PYO3_BUILD_EXTENSION_MODULE=1 CARGO_TARGET_DIR="$(abspath $(TARGET))/hosted" \
+	    $(CARGO) build --release --lib --no-default-features --features hosted
+	install -m 755 $(TARGET)/hosted/release/libmod_wsgi.so $(TARGET)/release/mod_wsgi-worker.so
 
 # The program for daemon process groups of another Python, beside the others: make worker PYTHON=/usr/bin/python3.13
 worker: VERSION = $(call version_of,$(PYTHON))
@@ -60,6 +64,8 @@ lint: packages
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
 	$(CARGO) clippy --all-targets --no-default-features -- -D warnings
+	PYO3_BUILD_EXTENSION_MODULE=1 CARGO_TARGET_DIR="$(abspath $(TARGET))/hosted" \
+	    $(CARGO) clippy --lib --no-default-features --features hosted -- -D warnings
 	command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny
 	$(CARGO) deny --all-features check bans licenses sources
 

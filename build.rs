@@ -10,12 +10,24 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rustc-env=WSGI_LANGUAGE={:016x}", language());
-    #[cfg(feature = "module")]
-    if let Err(missing) = module::build() {
-        println!("cargo::error={missing}");
-        return ExitCode::FAILURE;
+    match find() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(missing) => {
+            println!("cargo::error={missing}");
+            ExitCode::FAILURE
+        }
     }
-    ExitCode::SUCCESS
+}
+
+/// One sentence for whoever builds: what is missing and what to install.
+type Missing = String;
+
+fn find() -> Result<(), Missing> {
+    #[cfg(feature = "worker")]
+    python::build()?;
+    #[cfg(feature = "module")]
+    module::build()?;
+    Ok(())
 }
 
 /// What module and programs must have in common: a digest (FNV-1a) of the sources of all that passes between them.
@@ -31,21 +43,63 @@ fn language() -> u64 {
     bytes.fold(0xcbf2_9ce4_8422_2325, |digest, byte| (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
+#[cfg(feature = "worker")]
+mod python {
+    use super::Missing;
+
+    /// The Python that `PYO3_PYTHON` names (Debian's by `.cargo/config.toml`): it must come with a shared libpython, but for what Python's
+    /// own executable runs.
+    pub(super) fn build() -> Result<(), Missing> {
+        println!("cargo:rerun-if-env-changed=PYO3_PYTHON");
+        let python = pyo3_build_config::get();
+        pyo3_build_config::use_pyo3_cfgs();
+        let version = python.version();
+        // `config::OLDEST_PYTHON`.
+        if (version.major, version.minor) < (3, 11) {
+            return Err(format!(
+                "Python {version} is too old, 3.11 is the first that can be used: set PYO3_PYTHON to a later one (Debian: /usr/bin/python3 with python3-dev)."
+            ));
+        }
+        println!("cargo:rustc-env=WSGI_PYTHON_VERSION={}", python.version());
+        println!("cargo:rustc-env=WSGI_PYTHON_EXECUTABLE={}", python.executable().unwrap_or_default());
+        if cfg!(feature = "hosted") {
+            return hosted();
+        }
+        if python.shared() {
+            // By its full path where the system's loader would not find it.
+            pyo3_build_config::add_libpython_rpath_link_args();
+            return Ok(());
+        }
+        Err(format!(
+            "Python {} was built without a shared libpython, which a module of httpd must link: set PYO3_PYTHON to one that has it (Debian: /usr/bin/python3 with python3-dev).",
+            python.version()
+        ))
+    }
+
+    /// Python's executable brings Python along.
+    fn hosted() -> Result<(), Missing> {
+        println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,mod_wsgi-worker.so");
+        let told = std::env::var_os("PYO3_BUILD_EXTENSION_MODULE").is_some();
+        let untold = "Set PYO3_BUILD_EXTENSION_MODULE=1 for the feature `hosted`: it must not link libpython.";
+        if told { Ok(()) } else { Err(untold.to_owned()) }
+    }
+}
+
 #[cfg(feature = "module")]
 mod module {
     use std::path::PathBuf;
     use std::process::Command;
     use std::{env, fs};
 
-    /// One sentence for whoever builds: what is missing and what to install.
-    type Missing = String;
+    use super::Missing;
 
     pub(super) fn build() -> Result<(), Missing> {
         let httpd = find_httpd()?;
-        find_python()?;
         bind(&httpd)?;
         compile_shim(&httpd)?;
-        link()
+        // httpd's symbols stay open until LoadModule.
+        println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,mod_wsgi.so");
+        Ok(())
     }
 
     /// Where httpd's and APR's headers are, as compiler flags.
@@ -80,29 +134,6 @@ mod module {
         let mut flags = vec![format!("-I{include}")];
         flags.extend(apr.split_whitespace().chain(apu.split_whitespace()).map(str::to_owned));
         Ok(Httpd { flags })
-    }
-
-    /// The Python that `PYO3_PYTHON` names (Debian's by `.cargo/config.toml`): it must come with a shared libpython.
-    fn find_python() -> Result<(), Missing> {
-        println!("cargo:rerun-if-env-changed=PYO3_PYTHON");
-        let python = pyo3_build_config::get();
-        pyo3_build_config::use_pyo3_cfgs();
-        let version = python.version();
-        // `config::OLDEST_PYTHON`.
-        if (version.major, version.minor) < (3, 11) {
-            return Err(format!(
-                "Python {version} is too old, 3.11 is the first that can be used: set PYO3_PYTHON to a later one (Debian: /usr/bin/python3 with python3-dev)."
-            ));
-        }
-        if python.shared() {
-            println!("cargo:rustc-env=WSGI_PYTHON_VERSION={}", python.version());
-            println!("cargo:rustc-env=WSGI_PYTHON_EXECUTABLE={}", python.executable().unwrap_or_default());
-            return Ok(());
-        }
-        Err(format!(
-            "Python {} was built without a shared libpython, which a module of httpd must link: set PYO3_PYTHON to one that has it (Debian: /usr/bin/python3 with python3-dev).",
-            python.version()
-        ))
     }
 
     /// Rust declarations for what `apache-headers/wrapper.h` includes, as far as the allowlist goes.
@@ -152,13 +183,6 @@ mod module {
         }
         shim.try_compile("wsgi_shim")
             .map_err(|cause| format!("apache-headers/shim.c can't be compiled, is gcc installed? {cause}"))
-    }
-
-    /// libpython by its full path where the system's loader would not find it; httpd's symbols stay open until LoadModule.
-    fn link() -> Result<(), Missing> {
-        pyo3_build_config::add_libpython_rpath_link_args();
-        println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,mod_wsgi.so");
-        Ok(())
     }
 
     fn out_dir() -> Result<PathBuf, Missing> {

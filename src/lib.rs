@@ -25,6 +25,11 @@
 //!
 //! Here stands only the record that httpd loads.
 
+#![cfg_attr(
+    all(feature = "worker", not(feature = "module")),
+    expect(dead_code, unused_imports, reason = "what httpd's children alone use of `application` and `python`")
+)]
+
 pub mod board;
 pub mod config;
 pub mod metrics;
@@ -38,7 +43,7 @@ pub mod wsgi;
 mod access;
 #[cfg(feature = "module")]
 mod apache;
-#[cfg(feature = "module")]
+#[cfg(feature = "worker")]
 mod application;
 #[cfg(feature = "module")]
 mod bindings;
@@ -50,12 +55,32 @@ mod front;
 mod hooks;
 #[cfg(feature = "module")]
 mod proxy;
-#[cfg(feature = "module")]
+#[cfg(feature = "worker")]
 mod python;
-#[cfg(feature = "module")]
+#[cfg(feature = "worker")]
 pub mod worker;
 
 /// What `LoadModule wsgi_module` looks for: the one symbol that this library exports.
 #[cfg(feature = "module")]
 #[unsafe(no_mangle)]
 static wsgi_module: apache::Record = hooks::record();
+
+/// What the C library begins Python's executable with, where this library is loaded in front of it ([`os::hosted`]).
+///
+/// # Safety
+/// For that beginning alone.
+#[cfg(feature = "hosted")]
+#[unsafe(no_mangle)]
+unsafe extern "C" fn __libc_start_main(
+    _main: os::hosted::Main,
+    count: std::ffi::c_int,
+    arguments: *mut *mut std::ffi::c_char,
+    init: *mut std::ffi::c_void,
+    fini: *mut std::ffi::c_void,
+    end_of_loader: *mut std::ffi::c_void,
+    stack: *mut std::ffi::c_void,
+) -> std::ffi::c_int {
+    let (start, main) = os::hosted::instead(worker::main);
+    // SAFETY: what the program's first instructions passed, but for `main`.
+    unsafe { start(main, count, arguments, init, fini, end_of_loader, stack) }
+}

@@ -1,5 +1,5 @@
 //! A process of a daemon group. Started by `mod_wsgi-supervisor`, never by hand.
 
 fn main() -> std::process::ExitCode {
-    mod_wsgi::worker::main()
+    mod_wsgi::worker::main().into()
 }

@@ -68,6 +68,13 @@ pub fn set_variable(name: &str, value: &[u8]) {
     unsafe { std::env::set_var(name, OsStr::from_bytes(value)) };
 }
 
+/// Takes a variable out of the environment. Only while the process has one thread.
+#[cfg(feature = "hosted")]
+pub(super) fn remove_variable(name: &str) {
+    // SAFETY: as above.
+    unsafe { std::env::remove_var(name) };
+}
+
 /// Sets all categories of the locale, as `LC_ALL` would; false where the system does not have it. Only while the process has one thread.
 #[must_use]
 pub fn set_locale(locale: &[u8]) -> bool {

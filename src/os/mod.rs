@@ -10,6 +10,8 @@ pub mod connect;
 pub mod epoll;
 pub mod forked;
 pub mod handlers;
+#[cfg(feature = "hosted")]
+pub mod hosted;
 pub mod identity;
 pub mod limits;
 pub mod listen;

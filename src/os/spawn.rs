@@ -1,11 +1,12 @@
-//! Starting a program of ours by its descriptor, with a channel to it as descriptor 3.
+//! Starting a program of ours by its descriptor, or Python's with a library of ours in front, with a channel to it as descriptor 3.
 //!
 //! Used by httpd's parent for the supervisor and by the supervisor for workers; both have one thread. fork, then exec without anything
 //! in between that allocates or locks, so what the parent's libraries hold at that moment does not matter.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::sync::OnceLock;
 
 use nix::errno::Errno;
@@ -24,6 +25,20 @@ pub struct Streams<'d> {
     pub stderr: BorrowedFd<'d>,
 }
 
+/// What is started.
+#[derive(Clone, Copy, Debug)]
+pub struct Executable<'d> {
+    pub program: BorrowedFd<'d>,
+    /// A library for the loader to load in front of the program's own (`super::hosted`), where that is what makes it ours.
+    pub preload: Option<BorrowedFd<'d>>,
+}
+
+impl<'d> From<BorrowedFd<'d>> for Executable<'d> {
+    fn from(program: BorrowedFd<'d>) -> Self {
+        Self { program, preload: None }
+    }
+}
+
 /// A process that runs the program by now.
 #[derive(Debug)]
 pub struct Child {
@@ -35,6 +50,11 @@ pub struct Child {
 pub(super) const CONTROL: i32 = 3;
 /// Where the child tells why exec failed; closed by exec.
 const FAILURE: i32 = 4;
+/// The number of the library that the loader is to load in front, in the started program, which closes it.
+pub(super) const PRELOADED: i32 = 5;
+/// Tells the loader which libraries to load in front, with colons in between (ld.so(8)).
+pub(super) const PRELOAD: &str = "LD_PRELOAD";
+
 /// Copies for the child lie above the numbers that they are to get.
 const ABOVE: i32 = 10;
 
@@ -52,13 +72,19 @@ pub fn raise_descriptor_limit() -> io::Result<()> {
     Ok(setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?)
 }
 
-/// Starts the program behind `executable` with `argv0` as its only argument, the environment of this process, `control` as
-/// descriptor 3, all signals at their defaults and none blocked, and no other descriptor. Answers when it runs.
+/// Starts the program with `argv0` as its only argument, the environment of this process, `control` as descriptor 3, all signals at
+/// their defaults and none blocked, and no other descriptor. Answers when it runs.
 ///
 /// # Errors
 /// The system's: no more processes or descriptors, or why exec failed (no permission, a file system mounted `noexec`, a missing
 /// loader, a file that is no program).
-pub fn spawn(executable: BorrowedFd<'_>, argv0: &CStr, streams: Streams<'_>, control: OwnedFd) -> io::Result<Child> {
+pub fn spawn<'d>(
+    executable: impl Into<Executable<'d>>,
+    argv0: &CStr,
+    streams: Streams<'_>,
+    control: OwnedFd,
+) -> io::Result<Child> {
+    let executable = executable.into();
     let (mut failure, to_parent) = io::pipe()?;
     let copies = [
         above(streams.stdin)?,
@@ -66,12 +92,17 @@ pub fn spawn(executable: BorrowedFd<'_>, argv0: &CStr, streams: Streams<'_>, con
         above(streams.stderr)?,
         above(control.as_fd())?,
         above(to_parent.as_fd())?,
-        above(executable)?,
+        above(executable.program)?,
     ];
+    let preload = executable.preload.map(above).transpose()?;
     drop((control, to_parent));
+    let settings = environment(preload.is_some())?;
+    let environment: Vec<_> = settings.iter().map(|setting| setting.as_ptr()).chain([std::ptr::null()]).collect();
     let program = Program {
         descriptors: copies.each_ref().map(|copy| copy.as_raw_fd()),
+        preload: preload.as_ref().map(OwnedFd::as_raw_fd),
         arguments: [argv0.as_ptr(), std::ptr::null()],
+        environment: &environment,
         limit: DESCRIPTOR_LIMIT.get(),
     };
     // The parent's handlers must not run in the child.
@@ -86,7 +117,7 @@ pub fn spawn(executable: BorrowedFd<'_>, argv0: &CStr, streams: Streams<'_>, con
     let Ok(ForkResult::Parent { child: pid }) = forked else {
         return Err(forked.err().unwrap_or(Errno::EAGAIN).into());
     };
-    drop(copies);
+    drop((copies, preload));
     let mut cause = [0; 4];
     match failure.read_exact(&mut cause) {
         // Closed by exec.
@@ -108,6 +139,21 @@ pub fn spawn(executable: BorrowedFd<'_>, argv0: &CStr, streams: Streams<'_>, con
     }
 }
 
+/// This process's environment; with the setting that has the loader load [`PRELOADED`], before what is to be loaded in front anyway.
+fn environment(preload: bool) -> io::Result<Vec<CString>> {
+    let others = std::env::vars_os().filter(|(name, _)| !(preload && name == PRELOAD));
+    let mut settings: Vec<_> = others.map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat()).collect();
+    if preload {
+        let mut in_front = format!("{PRELOAD}=/proc/self/fd/{PRELOADED}").into_bytes();
+        if let Some(others) = std::env::var_os(PRELOAD) {
+            in_front.push(b':');
+            in_front.extend(others.as_bytes());
+        }
+        settings.push(in_front);
+    }
+    settings.into_iter().map(|setting| Ok(CString::new(setting)?)).collect()
+}
+
 fn above(descriptor: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     use std::os::fd::FromRawFd as _;
 
@@ -120,7 +166,9 @@ fn above(descriptor: BorrowedFd<'_>) -> io::Result<OwnedFd> {
 struct Program<'p> {
     /// What becomes 0, 1, 2, 3 and 4, and the executable.
     descriptors: [i32; 6],
+    preload: Option<i32>,
     arguments: [*const libc::c_char; 2],
+    environment: &'p [*const libc::c_char],
     limit: Option<&'p libc::rlimit>,
 }
 
@@ -138,8 +186,16 @@ impl Program<'_> {
         if unsafe { libc::dup3(failure, FAILURE, libc::O_CLOEXEC) } < 0 {
             give_up(failure);
         }
+        let mut kept = FAILURE;
+        if let Some(preload) = self.preload {
+            // SAFETY: as above.
+            if unsafe { libc::dup2(preload, PRELOADED) } < 0 {
+                give_up(FAILURE);
+            }
+            kept = PRELOADED;
+        }
         // Two ranges, because CLOSE_RANGE_CLOEXEC is younger than Linux 5.10.
-        for (first, last) in [(FAILURE + 1, executable - 1), (executable + 1, i32::MAX)] {
+        for (first, last) in [(kept + 1, executable - 1), (executable + 1, i32::MAX)] {
             // SAFETY: closes descriptors that nothing in this process uses any more.
             if first <= last && unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } < 0 {
                 give_up(FAILURE);
@@ -152,8 +208,6 @@ impl Program<'_> {
             }
         }
         reset_signals();
-        // SAFETY: the process has one thread, so nobody changes the list while it is read.
-        let environment = unsafe { libc::environ };
         // SAFETY: paths and arguments are terminated strings that live until exec replaces this memory.
         unsafe {
             libc::syscall(
@@ -161,7 +215,7 @@ impl Program<'_> {
                 executable,
                 c"".as_ptr(),
                 self.arguments.as_ptr(),
-                environment,
+                self.environment.as_ptr(),
                 libc::AT_EMPTY_PATH,
             )
         };

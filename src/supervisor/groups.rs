@@ -11,6 +11,7 @@ use std::rc::Rc;
 use super::board::Board;
 use super::log::Log;
 use crate::board::BoardLayout;
+use crate::os::spawn::Executable;
 use crate::supervise::{GroupId, Plan};
 use crate::wire::control::GroupSettings;
 
@@ -21,7 +22,8 @@ pub(super) struct Group {
     /// By slot.
     listeners: Vec<OwnedFd>,
     pub(super) board: Rc<Board>,
-    pub(super) executable: OwnedFd,
+    executable: OwnedFd,
+    preload: Option<OwnedFd>,
     /// Only with `server-metrics`.
     pub(super) scoreboard: Option<OwnedFd>,
 }
@@ -43,6 +45,7 @@ struct Coming {
     board: OwnedFd,
     log: OwnedFd,
     executable: OwnedFd,
+    preload: Option<OwnedFd>,
     scoreboard: Option<OwnedFd>,
 }
 
@@ -54,6 +57,13 @@ pub(super) struct Groups {
     logs: BTreeMap<GroupId, Log>,
 }
 
+impl Group {
+    /// What its workers run.
+    pub(super) fn executable(&self) -> Executable<'_> {
+        Executable { program: self.executable.as_fd(), preload: self.preload.as_ref().map(OwnedFd::as_fd) }
+    }
+}
+
 impl Configuration {
     /// `descriptors` as `ToSupervisor::Begin` says.
     pub(super) fn new(generation: u32, mut descriptors: Vec<OwnedFd>) -> Self {
@@ -61,14 +71,15 @@ impl Configuration {
     }
 
     /// `descriptors` as `ToSupervisor::Group` says: the listening sockets, the board, the error log, the worker's executable, the
-    /// memory about httpd's scoreboard where the group has it.
+    /// memory about httpd's scoreboard and the library to load in front where the group has them.
     pub(super) fn add(&mut self, settings: GroupSettings, mut descriptors: Vec<OwnedFd>) -> io::Result<()> {
+        let preload = settings.hosted.then(|| descriptors.pop()).flatten();
         let scoreboard = settings.scoreboard.and_then(|_| descriptors.pop());
         let (executable, log, board) = (descriptors.pop(), descriptors.pop(), descriptors.pop());
         let (Some(executable), Some(log), Some(board), false) = (executable, log, board, descriptors.is_empty()) else {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a daemon group without its descriptors"));
         };
-        self.groups.push(Coming { settings, listeners: descriptors, board, log, executable, scoreboard });
+        self.groups.push(Coming { settings, listeners: descriptors, board, log, executable, preload, scoreboard });
         Ok(())
     }
 
@@ -90,13 +101,13 @@ impl Groups {
     /// A board is none.
     pub(super) fn adopt(&mut self, configuration: Configuration, ids: Vec<GroupId>) -> io::Result<()> {
         for (id, coming) in ids.into_iter().zip(configuration.groups) {
-            let Coming { settings, listeners, board, log, executable, scoreboard } = coming;
+            let Coming { settings, listeners, board, log, executable, preload, scoreboard } = coming;
             // The same group has the same memory; who has which seat is known here.
             let board = match self.groups.get(&id) {
                 Some(known) => Rc::clone(&known.board),
                 None => Board::new(board, BoardLayout::new(settings.options.processes(), settings.options.threads()))?,
             };
-            let group = Group { settings, listeners, board, executable, scoreboard };
+            let group = Group { settings, listeners, board, executable, preload, scoreboard };
             match self.logs.get_mut(&id) {
                 Some(open) => open.reopen(log, &group.settings),
                 None => drop(self.logs.insert(id, Log::new(log, &group.settings))),

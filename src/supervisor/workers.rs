@@ -106,7 +106,7 @@ impl Workers {
             &descriptors,
         )?;
         let streams = Streams { stdin: self.nothing.as_fd(), stdout: output.as_fd(), stderr: output.as_fd() };
-        let child = spawn(group.executable.as_fd(), &name, streams, there.into())?;
+        let child = spawn(group.executable(), &name, streams, there.into())?;
         let pid = child.pid.as_raw();
         // Whoever was killed before this one began was another.
         self.memory.look();

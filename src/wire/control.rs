@@ -14,7 +14,8 @@ pub enum ToSupervisor {
     /// where the supervisor says which can't be started (`board::States`); read by children.
     Begin { generation: u32 },
     /// One group. Descriptors: a listening socket for each process, in the order of their slots; then the group's board
-    /// (`board::BoardLayout`); then its error log; then the worker's executable; then, if there is one, the memory of `scoreboard`.
+    /// (`board::BoardLayout`); then its error log; then the worker's executable; then, if there is one, the memory of `scoreboard`;
+    /// then, if there is one, the library that makes the executable, which is Python's own then, a worker.
     Group(Box<GroupSettings>),
     /// The configuration is whole. Groups that it does not name drain and end.
     Commit,
@@ -49,6 +50,8 @@ pub struct GroupSettings {
     pub sockets: Vec<Vec<u8>>,
     /// With `server-metrics`: how many numbers the memory has in which children put up what httpd's scoreboard shows (`board::Notice`).
     pub scoreboard: Option<usize>,
+    /// Workers run in Python's own executable.
+    pub hosted: bool,
     /// httpd's effective LogLevel for our module in the group's server, as httpd counts (3 error .. 7 debug, 8 trace1).
     pub log_level: u8,
     /// What is not the workers' to know, nor in the key.

@@ -16,6 +16,8 @@ mod groups;
 mod life;
 // How a process is set up.
 mod process;
+// Processes in Python's own executable.
+mod hosted;
 // Interpreters with a GIL of their own.
 mod own_gil;
 // Groups of other Python versions.

@@ -367,6 +367,7 @@ wsgi_test!(make_install_puts_all_in_place_and_uninstall_takes_it_away, groups, |
         ("mod_wsgi-supervisor", "mod_wsgi-supervisor"),
         ("mod_wsgi-worker", "mod_wsgi-worker"),
         ("mod_wsgi-worker", "mod_wsgi-worker3.99"),
+        ("mod_wsgi-worker.so", "mod_wsgi-worker.so"),
     ] {
         std::fs::copy(built.join(from), release.join(to)).unwrap();
     }
@@ -385,8 +386,8 @@ wsgi_test!(make_install_puts_all_in_place_and_uninstall_takes_it_away, groups, |
         assert_eq!(found.len(), 1, "{name} in {all:?}");
         found[0].clone()
     };
-    let (module, programs) =
-        (one("/mod_wsgi.so"), ["/mod_wsgi-supervisor", "/mod_wsgi-worker", "/mod_wsgi-worker3.99"].map(one));
+    let programs = ["/mod_wsgi-supervisor", "/mod_wsgi-worker", "/mod_wsgi-worker3.99", "/mod_wsgi-worker.so"].map(one);
+    let module = one("/mod_wsgi.so");
     // Debian's `a2enmod` takes two more.
     let settings: Vec<&String> = all.iter().filter(|path| *path != &module && !programs.contains(path)).collect();
     if !settings.is_empty() {

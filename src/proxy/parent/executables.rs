@@ -3,20 +3,23 @@
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::pythons::Other;
+use super::pythons::{self, Other};
 use crate::apache::{Level, log_main, process};
+use crate::os::spawn::Executable;
 use crate::wire;
 
 /// All that a configuration needs, opened, so that a later upgrade can't mix versions.
 #[derive(Debug)]
 pub(super) struct Executables {
     pub(super) supervisor: OwnedFd,
-    /// Those that were asked for, by name.
+    /// Python's own, for [`LIBRARY`].
+    python: Option<Arc<OwnedFd>>,
+    /// Those that were asked for, by name, and [`LIBRARY`], if it is there.
     workers: BTreeMap<String, Arc<OwnedFd>>,
     /// Where to look for more.
     homes: Vec<PathBuf>,
@@ -25,11 +28,21 @@ pub(super) struct Executables {
     pub(super) build: String,
 }
 
+/// What a group's workers run.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) program: Arc<OwnedFd>,
+    /// What makes it ours, where it is Python's.
+    pub(super) preload: Option<Arc<OwnedFd>>,
+}
+
 /// Programs by name, opened for the configuration before.
 pub(super) type Programs = BTreeMap<String, OwnedFd>;
 
 const SUPERVISOR: &str = "mod_wsgi-supervisor";
 const WORKER: &str = "mod_wsgi-worker";
+/// The same as a library, for Python's own executable (`os::hosted`).
+const LIBRARY: &str = "mod_wsgi-worker.so";
 
 /// Where httpd has its modules, as the build found it.
 const MODULES: &str = env!("WSGI_LIBEXECDIR");
@@ -51,14 +64,16 @@ pub(super) fn open(mut before: Programs) -> Result<Executables, String> {
     }
     homes.push(MODULES.into());
     homes.dedup();
-    Ok(Executables {
-        supervisor: program(&homes, &mut before, SUPERVISOR, incomplete)?,
-        // Also where no group runs it: the next configuration may need one, and have only programs of before.
-        workers: BTreeMap::from([(WORKER.to_owned(), Arc::new(program(&homes, &mut before, WORKER, incomplete)?))]),
-        homes,
-        before,
-        build,
-    })
+    // Of the same installation: another one's would be of another build.
+    let has_library =
+        homes.iter().find(|home| home.join(WORKER).is_file()).is_some_and(|home| home.join(LIBRARY).is_file());
+    let python = has_library.then(pythons::own_executable).flatten();
+    let own = [WORKER].into_iter().chain(python.as_ref().map(|_| LIBRARY));
+    let supervisor = program(&homes, &mut before, SUPERVISOR, incomplete)?;
+    // Also where no group runs them: the next configuration may need one, and have only programs of before.
+    let open = |name: &str| Ok((name.to_owned(), Arc::new(program(&homes, &mut before, name, incomplete)?)));
+    let workers = own.map(open).collect::<Result<_, String>>()?;
+    Ok(Executables { supervisor, python: python.map(Arc::new), workers, homes, before, build })
 }
 
 fn build(own: Option<&Path>) -> String {
@@ -73,7 +88,15 @@ impl Executables {
     ///
     /// # Errors
     /// A sentence for the administrator.
-    pub(super) fn worker(&mut self, python: Option<&Other>) -> Result<Arc<OwnedFd>, String> {
+    pub(super) fn worker(&mut self, python: Option<&Other>) -> Result<Worker, String> {
+        let hosted = self.python.as_ref().zip(self.workers.get(LIBRARY)).filter(|_| python.is_none());
+        if let Some((program, library)) = hosted {
+            return Ok(Worker { program: Arc::clone(program), preload: Some(Arc::clone(library)) });
+        }
+        Ok(Worker { program: self.program(python)?, preload: None })
+    }
+
+    fn program(&mut self, python: Option<&Other>) -> Result<Arc<OwnedFd>, String> {
         let name = python.map_or_else(|| WORKER.to_owned(), Other::program);
         if let Some(open) = self.workers.get(&name) {
             return Ok(Arc::clone(open));
@@ -91,6 +114,12 @@ impl Executables {
     pub(super) fn into_programs(self) -> Programs {
         let workers = self.workers.into_iter().filter_map(|(name, worker)| Some((name, Arc::into_inner(worker)?)));
         workers.chain([(SUPERVISOR.to_owned(), self.supervisor)]).collect()
+    }
+}
+
+impl Worker {
+    pub(super) fn executable(&self) -> Executable<'_> {
+        Executable { program: self.program.as_fd(), preload: self.preload.as_deref().map(OwnedFd::as_fd) }
     }
 }
 

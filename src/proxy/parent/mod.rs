@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 pub(crate) use advice::{advise, advise_test};
-use executables::{Executables, Programs};
+use executables::{Executables, Programs, Worker};
 use identity::Httpd;
 use settings::{Wanted, wanted};
 use sockets::{Retired, Sockets};
@@ -69,7 +69,7 @@ struct Ready {
     board: OwnedFd,
     log: OwnedFd,
     /// The program of its processes.
-    worker: Arc<OwnedFd>,
+    worker: Worker,
 }
 
 /// Checks what `prepare` will need, so that `configtest` finds what is wrong, and not a graceful restart, which httpd would not
@@ -299,12 +299,13 @@ fn ready(
     mut settings: GroupSettings,
     sockets: Sockets,
     board: OwnedFd,
-    worker: Arc<OwnedFd>,
+    worker: Worker,
     server: Server<'_>,
     main: Server<'_>,
     config: Pool<'_>,
 ) -> Result<Ready, String> {
     use std::os::unix::ffi::OsStrExt as _;
+    settings.hosted = worker.preload.is_some();
     settings.secret = sockets.secret;
     settings.sockets = sockets.paths.iter().map(|path| path.as_os_str().as_bytes().to_vec()).collect();
     settings.log = log::settings(server, main, config);
@@ -381,7 +382,7 @@ impl Parent {
             listening: group.sockets.listening.iter().map(|socket| socket.as_fd()).collect(),
             board: group.board.as_fd(),
             log: group.log.as_fd(),
-            worker: group.worker.as_fd(),
+            worker: group.worker.executable(),
             scoreboard: self.scoreboard.as_ref().filter(|_| group.settings.scoreboard.is_some()).map(OwnedFd::as_fd),
         });
         supervisor.configure(self.generation, self.states.as_fd(), groups.collect())

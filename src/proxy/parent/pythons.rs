@@ -4,8 +4,10 @@
 //! looks again as the group's user and says what is wrong (`python/preflight.rs`).
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::config::{
@@ -42,6 +44,14 @@ pub(super) fn own() -> Python {
     // The build asks for it.
     let version = PythonVersion::parse(OWN).unwrap_or(OLDEST_PYTHON);
     Python { version, free_threaded: cfg!(Py_GIL_DISABLED) }
+}
+
+/// The program of the Python that the module was built with, if it is still there and of that version.
+pub(super) fn own_executable() -> Option<OwnedFd> {
+    let real = Path::new(EXECUTABLE).canonicalize().ok()?;
+    let version = PythonVersion::of_name(real.file_name()?.to_str()?)?;
+    let open = || OpenOptions::new().read(true).custom_flags(libc::O_PATH).open(&real);
+    (version.to_string() == OWN).then(open)?.ok().map(OwnedFd::from)
 }
 
 impl Other {

@@ -79,6 +79,8 @@ fn one<'s>(
         alone,
         sockets: Vec::new(),
         scoreboard: options.server_metrics().then(scoreboard_words),
+        // Not in the key: whoever runs may go on.
+        hosted: false,
         log_level: host.log_level(),
         log: LogSettings::default(),
     };

@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 use crate::os::channel::Channel;
 use crate::os::pidfd::PidFd;
 use crate::os::poll;
-use crate::os::spawn::{Streams, spawn};
+use crate::os::spawn::{Executable, Streams, spawn};
 use crate::wire::control::{FromSupervisor, GroupSettings, ToSupervisor};
 
 /// Workers have so long to end when httpd stops, as httpd gives its own children.
@@ -38,7 +38,7 @@ pub(super) struct Sent<'p> {
     pub(super) listening: Vec<BorrowedFd<'p>>,
     pub(super) board: BorrowedFd<'p>,
     pub(super) log: BorrowedFd<'p>,
-    pub(super) worker: BorrowedFd<'p>,
+    pub(super) worker: Executable<'p>,
     pub(super) scoreboard: Option<BorrowedFd<'p>>,
 }
 
@@ -100,8 +100,9 @@ impl Supervisor {
         self.channel.send(&ToSupervisor::Begin { generation }, &[states])?;
         for group in groups {
             let mut descriptors = group.listening;
-            descriptors.extend([group.board, group.log, group.worker]);
+            descriptors.extend([group.board, group.log, group.worker.program]);
             descriptors.extend(group.scoreboard);
+            descriptors.extend(group.worker.preload);
             self.channel.send(&ToSupervisor::Group(Box::new(group.settings)), &descriptors)?;
         }
         self.channel.send(&ToSupervisor::Commit, &[])

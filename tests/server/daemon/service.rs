@@ -62,7 +62,7 @@ wsgi_test!(a_new_log_file_gets_the_lines_of_workers_that_drain, groups, |site| {
 });
 
 /// Module and programs.
-const FILES: [&str; 3] = ["mod_wsgi.so", "mod_wsgi-supervisor", "mod_wsgi-worker"];
+const FILES: [&str; 4] = ["mod_wsgi.so", "mod_wsgi-supervisor", "mod_wsgi-worker", "mod_wsgi-worker.so"];
 
 /// Module and programs are replaced by others under load; whether these speak another language, and so have sockets of their own.
 fn upgrade(site: Site, renew: impl FnOnce(&Folder), speaks_otherwise: bool) {
@@ -89,11 +89,13 @@ fn upgrade(site: Site, renew: impl FnOnce(&Folder), speaks_otherwise: bool) {
     assert_eq!(connection.response("GET").ok(), holder.to_string(), "what was begun is finished");
     all.into_iter().chain([before, old]).for_each(wait_end);
     assert!(server.log_text().contains("mod_wsgi has changed"));
-    for (id, name) in
-        workers(&server).into_iter().map(|id| (id, FILES[2])).chain([(supervisor(&server).unwrap(), FILES[1])])
-    {
-        let new = fs::canonicalize(server.root.join("modules").join(name)).unwrap();
-        assert_eq!(program(id), Some(new), "the new program");
+    let new = |name| fs::canonicalize(server.root.join("modules").join(name)).unwrap();
+    assert_eq!(program(supervisor(&server).unwrap()), Some(new(FILES[1])), "the new program");
+    let library = new(FILES[3]).display().to_string();
+    for id in workers(&server) {
+        let maps = fs::read_to_string(format!("/proc/{id}/maps")).unwrap();
+        // One that was replaced has " (deleted)" behind its name.
+        assert!(maps.lines().any(|line| line.ends_with(&library)), "the new library: {maps}");
     }
 }
 

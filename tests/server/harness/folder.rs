@@ -51,7 +51,7 @@ impl Folder {
 
     /// Puts other files in the place of the site's own module and programs, as a package manager does.
     pub(crate) fn renew_module(&self) {
-        self.renew(["mod_wsgi.so", "mod_wsgi-supervisor", "mod_wsgi-worker"], |bytes| bytes);
+        self.renew(["mod_wsgi.so", "mod_wsgi-supervisor", "mod_wsgi-worker", "mod_wsgi-worker.so"], |bytes| bytes);
     }
 
     /// The same with these files of a build that speaks another language.

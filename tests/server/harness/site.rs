@@ -189,7 +189,7 @@ impl Site {
         let folder = self.httpd.wsgi.parent().unwrap();
         fs::create_dir(self.root.join("modules")).unwrap();
         fs::copy(&self.httpd.wsgi, self.root.join("modules/mod_wsgi.so")).unwrap();
-        for program in ["mod_wsgi-supervisor", "mod_wsgi-worker"] {
+        for program in ["mod_wsgi-supervisor", "mod_wsgi-worker", "mod_wsgi-worker.so"] {
             fs::copy(folder.join(program), self.root.join("modules").join(program)).unwrap();
         }
         self

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use nix::sys::signal::Signal;
 
 use super::{Dice, Span};
-use crate::harness::process::{descendants_of, is_alive, is_stopped, program, send, wait_end};
+use crate::harness::process::{command_line, descendants_of, is_alive, is_stopped, program, send, wait_end};
 use crate::harness::wait::within;
 use crate::harness::{Server, until};
 
@@ -92,7 +92,7 @@ impl<'a> Chaos<'a> {
 
     /// Any worker: one that serves, starts or drains.
     fn worker(&mut self) -> Option<u32> {
-        let all: Vec<u32> = self.server.descendants().into_iter().filter(|id| runs(*id, "mod_wsgi-worker")).collect();
+        let all: Vec<u32> = self.server.descendants().into_iter().filter(|id| is_worker(*id)).collect();
         self.one_of(&all)
     }
 
@@ -130,7 +130,7 @@ impl<'a> Chaos<'a> {
     pub(super) fn wait_for_orphans(&mut self) {
         let server = self.server;
         for id in self.orphans.drain(..) {
-            let gone = || !runs(id, "mod_wsgi-worker") || server.descendants().contains(&id);
+            let gone = || !is_worker(id) || server.descendants().contains(&id);
             until("a worker whose supervisor was killed to end", || gone().then_some(()));
         }
     }
@@ -205,11 +205,13 @@ pub(super) fn children(server: &Server) -> Vec<u32> {
 
 /// The process that looks after the workers.
 pub(super) fn supervisor(server: &Server) -> Option<u32> {
-    server.children().into_iter().find(|id| runs(*id, "mod_wsgi-supervisor"))
+    let is_supervisor = |id: &u32| program(*id).is_some_and(|path| path.ends_with("mod_wsgi-supervisor"));
+    server.children().into_iter().find(is_supervisor)
 }
 
-pub(super) fn runs(id: u32, name: &str) -> bool {
-    program(id).is_some_and(|path| path.ends_with(name))
+/// By its name: whose executable it runs in is not the same everywhere.
+pub(super) fn is_worker(id: u32) -> bool {
+    command_line(id).starts_with("(wsgi:")
 }
 
 /// Stops a process and waits until it stands still; false where it has ended.

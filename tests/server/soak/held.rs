@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs;
 
-use super::chaos::{children, runs, supervisor};
+use super::chaos::{children, is_worker, supervisor};
 use super::{CHILDREN, WORKERS};
 use crate::harness::Server;
 use crate::harness::process::{command_line, descendants_of, resident};
@@ -67,7 +67,7 @@ impl Held {
         let rest = within(DEADLINE, || {
             let id = supervisor(server)?;
             let below = descendants_of(id);
-            let workers = below.iter().filter(|id| runs(**id, "mod_wsgi-worker")).count();
+            let workers = below.iter().filter(|id| is_worker(**id)).count();
             let files = fs::read_dir(server.root.join("run")).unwrap().flatten();
             let files = files.filter(|entry| entry.file_name().to_string_lossy().ends_with(".sock")).count();
             let rest = [below.len(), workers, files] == [WORKERS; 3];
