@@ -150,6 +150,7 @@ impl Group {
             alone: None,
             sockets: Vec::new(),
             scoreboard: None,
+            hosted: false,
             log_level: 6,
             log: LogSettings::default(),
         }

@@ -109,6 +109,7 @@ impl Start {
             python: self.python,
             imports: pairs(&self.imports),
             scoreboard: None,
+            hosted: false,
             alone: None,
             sockets: vec![path("socket")],
             log_level: 6,
