@@ -1,12 +1,21 @@
 //! `environ` as a dict (PEP 3333, "environ Variables": "must be a builtin Python dictionary").
 
-use super::prototype::Prototype;
-use super::{Constants, Group, Job};
-use crate::python::{Entry, Errors, Exchange, Interpreter, Object, Py, Raised, version};
+use super::prototype::{Prototype, Prototypes};
+use super::{Constants, Job};
+use crate::python::{Entry, Errors, Exchange, Interpreter, Object, Py, Raised, Stored, version};
 use crate::wsgi::{Pairs, is_filesystem_key};
 
+/// What an application group's environs are made with.
+pub(super) struct Environs {
+    /// The entries that never change.
+    template: Stored,
+    prototypes: Prototypes,
+    /// The keys of [`BOUND`].
+    bound: Vec<Stored>,
+}
+
 /// The entries that are the same for every request of an interpreter.
-pub(super) fn template<'py>(
+fn template<'py>(
     py: Py<'py>,
     interpreter: &Interpreter,
     constants: Constants,
@@ -120,7 +129,7 @@ pub(super) fn pass_record<'py>(
     Ok(Some(capsule))
 }
 
-/// What [`build`] adds to the text entries and the template.
+/// What [`Environs::build`] adds to the text entries and the template.
 pub(super) const BOUND: [&[u8]; 9] = [
     b"wsgi.url_scheme",
     b"wsgi.input",
@@ -133,38 +142,55 @@ pub(super) const BOUND: [&[u8]; 9] = [
     b"mod_wsgi.application_start",
 ];
 
-/// The environ of a request.
-pub(super) fn build<'py>(
-    py: Py<'py>,
-    group: &Group,
-    job: &Job<'_>,
-    application_start: f64,
-    input: &Object<'py>,
-    errors: &Object<'py>,
-) -> Result<Object<'py>, Raised<'py>> {
-    let (interpreter, entries) = (&group.interpreter, job.environ);
-    let known = group.prototypes.take(entries).map(|mut prototype| {
-        let environ = prototype.environ(py, interpreter, entries);
-        group.prototypes.put(py, prototype);
-        environ
-    });
-    let is_known = known.is_some();
-    let environ = known.unwrap_or_else(|| {
-        let environ = group.template.get(py).copy_dict()?;
-        fill(py, interpreter, &environ, entries)?;
+impl Environs {
+    pub(super) fn new(
+        py: Py<'_>,
+        interpreter: &Interpreter,
+        constants: Constants,
+        module_version: [u32; 3],
+    ) -> Result<Environs, String> {
+        let template = template(py, interpreter, constants, module_version);
+        let bound = BOUND.iter().map(|name| Ok(interpreter.key(py, name)?.store()));
+        let made = template.and_then(|template| Ok((template.store(), bound.collect::<Result<_, Raised<'_>>>()?)));
+        let (template, bound) = made.map_err(|raised| raised.to_string())?;
+        Ok(Environs { template, prototypes: Prototypes::default(), bound })
+    }
+
+    /// The environ of a request.
+    pub(super) fn build<'py>(
+        &self,
+        py: Py<'py>,
+        interpreter: &Interpreter,
+        job: &Job<'_>,
+        application_start: f64,
+        input: &Object<'py>,
+        errors: &Object<'py>,
+    ) -> Result<Object<'py>, Raised<'py>> {
+        let entries = job.environ;
+        let known = self.prototypes.take(entries).map(|mut prototype| {
+            let environ = prototype.environ(py, interpreter, entries);
+            self.prototypes.put(py, prototype);
+            environ
+        });
+        let is_known = known.is_some();
+        let environ = known.unwrap_or_else(|| {
+            let environ = self.template.get(py).copy_dict()?;
+            fill(py, interpreter, &environ, entries)?;
+            Ok(environ)
+        })?;
+        let scheme = interpreter.key(py, job.url_scheme.as_str().as_bytes())?;
+        let (hints, thread) = (interpreter.early_hints(input)?, Object::int(py, job.thread_id.into())?);
+        let time = |seconds| Object::float(py, seconds);
+        let times =
+            [time(job.request_start)?, time(job.queue_start)?, time(job.daemon_start)?, time(application_start)?];
+        let values = [&scheme, input, errors, &hints, &thread].into_iter().chain(&times);
+        for (key, value) in self.bound.iter().zip(values) {
+            environ.set_item(&key.get(py), value)?;
+        }
+        // Not where an entry stands there twice, or in place of one of ours: what counts then is their order.
+        if !is_known && environ.dict_len() == self.template.get(py).dict_len() + entries.iter().len() + BOUND.len() {
+            self.prototypes.put(py, Prototype::of(py, interpreter, &environ, entries)?);
+        }
         Ok(environ)
-    })?;
-    let scheme = interpreter.key(py, job.url_scheme.as_str().as_bytes())?;
-    let (hints, thread) = (interpreter.early_hints(input)?, Object::int(py, job.thread_id.into())?);
-    let time = |seconds| Object::float(py, seconds);
-    let times = [time(job.request_start)?, time(job.queue_start)?, time(job.daemon_start)?, time(application_start)?];
-    let bound = [&scheme, input, errors, &hints, &thread].into_iter().chain(&times);
-    for (name, value) in BOUND.iter().zip(bound) {
-        environ.set_item(&interpreter.key(py, name)?, value)?;
     }
-    // Not where an entry stands there twice, or in place of one of ours: what counts then is their order.
-    if !is_known && environ.dict_len() == group.template.get(py).dict_len() + entries.iter().len() + BOUND.len() {
-        group.prototypes.put(py, Prototype::of(py, interpreter, &environ, entries)?);
-    }
-    Ok(environ)
 }

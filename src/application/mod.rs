@@ -17,14 +17,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::python::{
-    Closed, Exchange, Interpreter, Lent, Py, Running, Runtime, Serving, Settings, StartError, Stored, give_way,
+    Closed, Exchange, Interpreter, Lent, Py, Running, Runtime, Serving, Settings, StartError, give_way,
 };
 use crate::wsgi::{Host, Level, Pairs, UrlScheme};
 
+use environ::Environs;
 use extensions::Extensions;
 pub(crate) use inquiry::{Inquiry, Question, Unanswered, Value, Wanted};
 use measured::Measured;
-use prototype::Prototypes;
 use reply::Reply;
 use report::Log;
 use script::{Scripts, Unusable};
@@ -115,9 +115,7 @@ pub(crate) struct Applications {
 /// An application group: an interpreter and what is kept for it.
 struct Group {
     interpreter: Arc<Interpreter>,
-    /// The entries of environ that never change; copied for each request.
-    template: Stored,
-    prototypes: Prototypes,
+    environs: Environs,
     scripts: Scripts,
     /// Of the whole process.
     extensions: Arc<Extensions>,
@@ -227,18 +225,15 @@ impl Applications {
         let constants = self.constants;
         let version = self.runtime.settings().version;
         let unusable = |cause: String| StartError::Interpreter { group: String::from_utf8_lossy(name).into(), cause };
-        let template = interpreter
-            .enter(|py| {
-                let template = environ::template(py, &interpreter, constants, version);
-                template.map(|template| template.store()).map_err(|raised| raised.to_string())
-            })
+        let environs = interpreter
+            .enter(|py| Environs::new(py, &interpreter, constants, version))
             .map_err(|closed| unusable(closed.to_string()))?
             .map_err(unusable)?;
         let mut groups = self.groups.write().unwrap_or_else(PoisonError::into_inner);
         let (scripts, extensions) = (Scripts::new(constants.reload), Arc::clone(&self.extensions));
-        let made = groups.entry(name.to_vec()).or_insert_with(|| {
-            Arc::new(Group { interpreter, template, prototypes: Prototypes::default(), scripts, extensions })
-        });
+        let made = groups
+            .entry(name.to_vec())
+            .or_insert_with(|| Arc::new(Group { interpreter, environs, scripts, extensions }));
         Ok(Arc::clone(made))
     }
 }

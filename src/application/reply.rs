@@ -126,7 +126,7 @@ impl<'py> Call<'py> {
         let input = interpreter.input(py, exchange)?;
         let (kept, stream) = interpreter.errors(py, &input)?;
         self.bound.errors = Some(kept);
-        let environ = environ::build(py, group, job, begin, &input, &stream)?;
+        let environ = group.environs.build(py, interpreter, job, begin, &input, &stream)?;
         self.bound.record = environ::pass_record(py, interpreter, &environ, exchange)?;
         let mut start_response = interpreter.start_response(&input)?;
         let shown = self.shown.insert(interpreter.show(py, &environ, job.thread_id, begin)?);

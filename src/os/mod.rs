@@ -18,6 +18,7 @@ pub mod listen;
 pub mod logpipe;
 pub mod memory;
 pub mod pidfd;
+pub mod policy;
 pub mod poll;
 pub mod record;
 pub mod signals;

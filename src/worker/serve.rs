@@ -13,6 +13,7 @@ use super::process::Process;
 use super::requests::Slot;
 use crate::application::{Job, Outcome, Watch};
 use crate::board::Task;
+use crate::os::policy::Policy;
 use crate::python::{give_way, is_lingering, linger, within};
 use crate::supervise::worker::Event;
 use crate::wire::Request;
@@ -32,8 +33,12 @@ pub(super) fn run(process: &'static Process, thread: usize) {
     let Some(slot) = process.requests.slot(thread) else { return };
     let server = Server { process, slot, thread, number: u32::try_from(thread + 1).unwrap_or(u32::MAX) };
     slot.settle();
+    // Whoever gives the group a priority of its own wants it.
+    let policy = Policy::of_this_thread(process.group.options.cpu_priority().is_some());
     let (mut own, mut busy) = (Vec::new(), false);
     loop {
+        // Not where requests are long enough to start threads or programs, which would inherit it.
+        policy.wait_for_others(process.pace.is_very_short());
         let seat = process.lobby.enter();
         if busy {
             server.stand_by();

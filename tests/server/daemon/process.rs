@@ -36,6 +36,32 @@ fn system_groups(user: &str, group: nix::unistd::Gid) -> Value {
     json!(listed.into_iter().map(nix::unistd::Gid::as_raw).collect::<BTreeSet<u32>>())
 }
 
+wsgi_test!(threads_of_very_short_requests_wait_for_a_processor_and_others_do_not, groups, |site| {
+    let script = "\
+import os, time
+
+def application(environ, start_response):
+    end = time.monotonic() + .001 * int(environ['QUERY_STRING'])
+    while time.monotonic() < end:
+        pass
+    start_response('200 OK', [('Content-Type', 'text/plain')])
+    return [str(os.sched_getscheduler(0)).encode()]
+";
+    let site = site.file("apps/policy/app.wsgi", script).group("shop", "threads=2").group("chosen", "cpu-priority=1");
+    let mount = "WSGIScriptAlias /NAME ${APPS}/policy/app.wsgi process-group=NAME application-group=%{GLOBAL}\n";
+    let server = site.conf(&["shop", "chosen"].map(|name| mount.replace("NAME", name)).concat()).start();
+    // On a busy machine some take long.
+    let becomes = |target: &str, policy: libc::c_int| {
+        until(target, || (server.get(target).ok() == policy.to_string()).then_some(()));
+    };
+    becomes("/shop?0", libc::SCHED_BATCH);
+    becomes("/shop?3", libc::SCHED_OTHER);
+    becomes("/shop?0", libc::SCHED_BATCH);
+    for _ in 0..20 {
+        assert_eq!(server.get("/chosen?0").ok(), libc::SCHED_OTHER.to_string());
+    }
+});
+
 wsgi_test!(without_options_it_is_httpds_user, groups, |site| {
     if !is_root() {
         return;
