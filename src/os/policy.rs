@@ -51,21 +51,25 @@ mod tests {
         unsafe { libc::sched_getscheduler(0) }
     }
 
+    fn on_its_own<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+        thread::scope(|scope| scope.spawn(work).join().unwrap())
+    }
+
     #[test]
     fn a_thread_waits_for_others_as_long_as_it_is_to() {
-        let policies = thread::spawn(|| {
+        let policies = on_its_own(|| {
             let own = Policy::of_this_thread(false);
             [false, true, true, false].map(|wait| {
                 own.wait_for_others(wait);
                 policy()
             })
         });
-        assert_eq!(policies.join().unwrap(), [SCHED_OTHER, SCHED_BATCH, SCHED_BATCH, SCHED_OTHER]);
+        assert_eq!(policies, [SCHED_OTHER, SCHED_BATCH, SCHED_BATCH, SCHED_OTHER]);
     }
 
     #[test]
     fn a_policy_that_was_chosen_stays() {
-        let policies = thread::spawn(|| {
+        let policies = on_its_own(|| {
             let kept = Policy::of_this_thread(true);
             kept.wait_for_others(true);
             let ordinary = policy();
@@ -77,6 +81,6 @@ mod tests {
             chosen.wait_for_others(false);
             [ordinary, policy()]
         });
-        assert_eq!(policies.join().unwrap(), [SCHED_OTHER, SCHED_BATCH]);
+        assert_eq!(policies, [SCHED_OTHER, SCHED_BATCH]);
     }
 }
