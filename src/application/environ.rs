@@ -1,6 +1,6 @@
 //! `environ` as a dict (PEP 3333, "environ Variables": "must be a builtin Python dictionary").
 
-use super::prototype::{Prototype, Prototypes};
+use super::prototype::{Found, Prototype, Prototypes};
 use super::{Constants, Job};
 use crate::python::{Entry, Errors, Exchange, Interpreter, Object, Py, Raised, Stored, version};
 use crate::wsgi::{Pairs, is_filesystem_key};
@@ -167,17 +167,17 @@ impl Environs {
         errors: &Object<'py>,
     ) -> Result<Object<'py>, Raised<'py>> {
         let entries = job.environ;
-        let known = self.prototypes.take(entries).map(|mut prototype| {
+        let found = self.prototypes.take(entries);
+        let is_wanted = matches!(found, Found::Wanted);
+        let environ = if let Found::Prototype(number, mut prototype) = found {
             let environ = prototype.environ(py, interpreter, entries);
-            self.prototypes.put(py, prototype);
-            environ
-        });
-        let is_known = known.is_some();
-        let environ = known.unwrap_or_else(|| {
+            self.prototypes.put(py, number, prototype);
+            environ?
+        } else {
             let environ = self.template.get(py).copy_dict()?;
             fill(py, interpreter, &environ, entries)?;
-            Ok(environ)
-        })?;
+            environ
+        };
         let scheme = interpreter.key(py, job.url_scheme.as_str().as_bytes())?;
         let (hints, thread) = (interpreter.early_hints(input)?, Object::int(py, job.thread_id.into())?);
         let time = |seconds| Object::float(py, seconds);
@@ -188,8 +188,9 @@ impl Environs {
             environ.set_item(&key.get(py), value)?;
         }
         // Not where an entry stands there twice, or in place of one of ours: what counts then is their order.
-        if !is_known && environ.dict_len() == self.template.get(py).dict_len() + entries.iter().len() + BOUND.len() {
-            self.prototypes.put(py, Prototype::of(py, interpreter, &environ, entries)?);
+        let apart = self.template.get(py).dict_len() + entries.iter().len() + BOUND.len();
+        if is_wanted && environ.dict_len() == apart {
+            self.prototypes.keep(py, entries, Prototype::of(py, interpreter, &environ, entries)?);
         }
         Ok(environ)
     }
