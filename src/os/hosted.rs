@@ -1,7 +1,7 @@
 //! A daemon process in Python's own executable.
 //!
-//! Distributions link Python into `python3` as fast as their compiler can make it, and libpython, which a program of ours must link, less so:
-//! Debian's takes about a tenth longer. So where it can, the supervisor executes `python3`, with this library loaded in front
+//! Distributions compile Python twice, for `python3` and for libpython, which a program of ours must link, and Debian's libpython takes about a
+//! tenth longer for the same Python code. So where it can, the supervisor executes `python3`, with this library loaded in front
 //! (`LD_PRELOAD`, ld.so(8)). The C library begins every program by `__libc_start_main`: ours comes first in the search for it, and has
 //! the C library run the worker's `main` in place of Python's. Extensions find Python where they do under `python3`.
 //!
