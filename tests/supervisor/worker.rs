@@ -1,7 +1,7 @@
 //! A made-up worker: what it does is in its group's name, and in commands that come in on its listening socket.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::ExitCode;
@@ -11,6 +11,16 @@ use mod_wsgi::os::channel::Channel;
 use mod_wsgi::os::poll;
 use mod_wsgi::wire::control::{FromWorker, Reason, ToWorker};
 use nix::sys::signal::{SigSet, Signal, raise};
+
+use crate::parent::until;
+
+/// Has the supervisor read everything that was said?
+fn is_all_read(channel: &Channel) -> bool {
+    let mut unread: libc::c_int = 0;
+    // SAFETY: an open socket, and a place for one number.
+    let answer = unsafe { libc::ioctl(channel.as_fd().as_raw_fd(), libc::TIOCOUTQ, &raw mut unread) };
+    answer == 0 && unread == 0
+}
 
 pub(crate) fn main() -> ExitCode {
     let channel = Channel::inherited().unwrap();
@@ -78,7 +88,11 @@ pub(crate) fn main() -> ExitCode {
         let (command, rest) = command.trim_end().split_once(' ').unwrap_or((command.trim_end(), ""));
         match command {
             "who" => {}
-            "served" => say(&FromWorker::Served { script: rest.into(), application_group: Vec::new() }),
+            "served" => {
+                say(&FromWorker::Served { script: rest.into(), application_group: Vec::new() });
+                // What another worker says when this is answered comes after it.
+                until(|| is_all_read(&channel), || "the supervisor reads nothing".to_owned());
+            }
             "replace" => say(&FromWorker::Replace { reason: Reason::MaximumRequests }),
             "changed" => say(&FromWorker::Changed { script: rest.into(), application_group: Vec::new() }),
             "print" => println!("{}", rest.replace('~', "\x01")),
