@@ -144,7 +144,7 @@ def rounds(row, number, setting, options):
         for server in running.values():
             load.warm_up(server, row)
         for _ in range(options.rounds):
-            # Who comes behind whom matters: a noisy machine is so for seconds, and a processor is slower when it is hot.
+            # Who comes behind whom matters, and a noisy machine is so for seconds.
             random.shuffle(keys)
             for key in keys:
                 results[key].append(row.measure(running[key], options.seconds))
