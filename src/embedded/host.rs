@@ -41,7 +41,7 @@ impl Host for Live<'_, '_> {
             Then::Flush => apache::Then::Flush,
             Then::End => apache::Then::End,
         };
-        self.request.output().send_borrowed(data, then).map_err(|_| Gone)
+        self.request.output().send_borrowed(&[data], then).map_err(|_| Gone)
     }
 
     fn send_file(&mut self, file: File, offset: u64, length: u64, then: Then) -> Result<(), Gone> {

@@ -43,11 +43,11 @@ pub(super) trait Client {
     /// It can't be sent, in words.
     fn file(&mut self, file: OwnedFd, offset: u64, length: u64) -> Result<(), String>;
 
-    /// Passes on what was collected, and then these bytes.
+    /// Passes on what was collected, and then these parts.
     ///
     /// # Errors
     /// [`Gone`]: nobody listens any more.
-    fn send(&mut self, bytes: &[u8], then: Then) -> Result<(), Gone>;
+    fn send(&mut self, parts: &[&[u8]], then: Then) -> Result<(), Gone>;
 
     /// Ends a response that is not whole, so that the client sees it.
     fn cut_off(&mut self);
@@ -126,13 +126,13 @@ impl Client for Live<'_, '_> {
         self.request.output().file(file.as_fd(), offset, length, sendfile).map_err(|error| error.to_string())
     }
 
-    fn send(&mut self, bytes: &[u8], then: Then) -> Result<(), Gone> {
+    fn send(&mut self, parts: &[&[u8]], then: Then) -> Result<(), Gone> {
         let then = match then {
             Then::More => apache::Then::More,
             Then::Flush => apache::Then::Flush,
             Then::End => apache::Then::End,
         };
-        self.request.output().send_borrowed(bytes, then).map_err(|_| Gone)
+        self.request.output().send_borrowed(parts, then).map_err(|_| Gone)
     }
 
     fn cut_off(&mut self) {

@@ -13,6 +13,10 @@ use crate::os::connect::{Closer, Stream, Wait};
 use crate::os::poll;
 use crate::wire::{FrameError, FromChild, FromWorker, Hello, Reader};
 
+/// Where `send-buffer-size` says nothing: a large piece of a body goes out in one go. The kernel takes it for a wish that
+/// `net.core.wmem_max` limits, and doubles it for its own needs (socket(7), `SO_SNDBUF`); it takes memory for what waits only.
+const SEND_BUFFER: usize = 256 * 1024;
+
 /// A connection that has greeted. One request at a time.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -63,7 +67,8 @@ impl Connection {
     /// As `Stream::connect`.
     pub(super) fn open(path: &Path, group: &Group, open: &Arc<Open>) -> io::Result<Connection> {
         let options = &group.options;
-        let mut stream = Stream::connect(path, options.send_buffer_size(), options.receive_buffer_size())?;
+        let mut stream =
+            Stream::connect(path, options.send_buffer_size().or(Some(SEND_BUFFER)), options.receive_buffer_size())?;
         stream.limit(group.socket_timeout())?;
         let mut hello = Vec::with_capacity(64);
         let number = open.number();
@@ -146,11 +151,28 @@ impl Connection {
         }
     }
 
+    /// The bytes of the DATA frames that come next, as long as each has at least `least`: those that are here as a whole when the next frame
+    /// is, for which this waits up to the limit. None where the next frame is something else.
+    ///
+    /// # Errors
+    /// [`Broken`]; the connection is of no more use.
+    pub(super) fn data(&mut self, least: usize) -> Result<Vec<&[u8]>, Broken> {
+        self.wait()?;
+        Ok(self.reader.take_data(least))
+    }
+
     /// The next frame; waits for it up to the limit.
     ///
     /// # Errors
     /// [`Broken`]; the connection is of no more use.
     pub(super) fn next(&mut self) -> Result<FromWorker<'_>, Broken> {
+        self.wait()?;
+        // There is one, so this is never "none".
+        self.reader.next_worker()?.ok_or(Broken::Closed)
+    }
+
+    /// Waits until the next frame is here.
+    fn wait(&mut self) -> Result<(), Broken> {
         while self.reader.lacks() > 0 {
             let got = self.stream.receive(self.reader.space(), &mut self.descriptors, Wait::Limited)?;
             if got == 0 {
@@ -158,8 +180,7 @@ impl Connection {
             }
             self.reader.filled(got);
         }
-        // There is one, so this is never "none".
-        self.reader.next_worker()?.ok_or(Broken::Closed)
+        Ok(())
     }
 
     /// The descriptor of a FILE frame.

@@ -45,12 +45,14 @@ pub(super) enum Outcome {
     Refused,
 }
 
-/// Data up to here is gathered, above it goes straight from the connection's buffer.
+/// What came of data together is gathered up to here, above it goes straight from the connection's buffer.
 const SMALL: usize = 32 * 1024;
+/// A smaller piece is worth less than a part of its own.
+const LEAST_PART: usize = 4 * 1024;
 /// So much is gathered before it is passed on.
 const GATHERED: usize = 64 * 1024;
-/// Read of the body at a time.
-const PIECE: usize = 128 * 1024;
+/// So much of a body is read at a time, at most.
+const PIECE: usize = 256 * 1024;
 /// So much of an answer that is not wanted is read to its end, to keep the connection.
 const UNWANTED: usize = 1024 * 1024;
 
@@ -92,6 +94,38 @@ struct Relay<'a, 'g> {
     heard: bool,
     /// A frame with a piece of the body.
     frame: Vec<u8>,
+}
+
+/// Data on its way to the client.
+struct Passing<'a> {
+    client: &'a mut dyn Client,
+    waiting: &'a mut usize,
+    unflushed: &'a mut usize,
+    /// So many bytes without a flush are enough.
+    most: usize,
+}
+
+impl Passing<'_> {
+    /// Gathers what came together, or passes it on.
+    fn data(&mut self, data: &[&[u8]]) -> Result<(), Gone> {
+        let length: usize = data.iter().map(|bytes| bytes.len()).sum();
+        *self.waiting += length;
+        let parts = if length <= SMALL {
+            data.iter().for_each(|bytes| self.client.collect(bytes));
+            &[]
+        } else {
+            data
+        };
+        if parts.is_empty() && *self.waiting < GATHERED {
+            return Ok(());
+        }
+        *self.unflushed += std::mem::take(self.waiting);
+        let then = if *self.unflushed < self.most { Then::More } else { Then::Flush };
+        if then == Then::Flush {
+            *self.unflushed = 0;
+        }
+        self.client.send(parts, then)
+    }
 }
 
 /// Why a relay ends before the answer does.
@@ -157,6 +191,12 @@ impl Relay<'_, '_> {
 
     fn step(&mut self) -> Result<Step, Stop> {
         let Relay { connection, client, rules, begun, pieces, waiting, unflushed, body, .. } = self;
+        let mut passing = Passing { client: &mut **client, waiting, unflushed, most: rules.buffer };
+        let large = connection.data(LEAST_PART)?;
+        if !large.is_empty() {
+            passing.data(&large)?;
+            return Ok(Step::On);
+        }
         Ok(match connection.next()? {
             FromWorker::WantBody(most) => Step::Want(usize::try_from(most).unwrap_or(usize::MAX)),
             FromWorker::Refused => Step::Finish(Outcome::Refused),
@@ -183,19 +223,8 @@ impl Relay<'_, '_> {
                 (*begun, *unflushed) = (true, 1);
                 Step::On
             }
-            FromWorker::Data(bytes) if bytes.len() <= SMALL => {
-                client.collect(bytes);
-                *waiting += bytes.len();
-                if *waiting < GATHERED {
-                    return Ok(Step::On);
-                }
-                *unflushed += std::mem::take(waiting);
-                client.send(&[], after(unflushed, rules.buffer))?;
-                Step::On
-            }
             FromWorker::Data(bytes) => {
-                *unflushed += std::mem::take(waiting) + bytes.len();
-                client.send(bytes, after(unflushed, rules.buffer))?;
+                passing.data(&[bytes])?;
                 Step::On
             }
             FromWorker::File { offset, length } => Step::File { offset, length },
@@ -377,15 +406,6 @@ fn encode(said: FromChild<'_>, frame: &mut Vec<u8>) -> Result<(), FrameError> {
 
 fn bad(group: &Quoted<'_>, cause: &str) -> String {
     format!("WSGI0362: the daemon process group {group} went on with {cause}; its response is cut off")
-}
-
-/// How passed bytes go on: so many without a flush are enough.
-fn after(unflushed: &mut usize, most: usize) -> Then {
-    if *unflushed < most {
-        return Then::More;
-    }
-    *unflushed = 0;
-    Then::Flush
 }
 
 /// The head as httpd may have it: it comes from another process, so it is checked again.

@@ -307,11 +307,11 @@ impl Client for Scripted {
         Ok(())
     }
 
-    fn send(&mut self, bytes: &[u8], then: Then) -> Result<(), Gone> {
+    fn send(&mut self, parts: &[&[u8]], then: Then) -> Result<(), Gone> {
         if self.gone {
             return Err(Gone);
         }
-        self.collected.extend_from_slice(bytes);
+        self.collected.extend(parts.concat());
         let sent = String::from_utf8(std::mem::take(&mut self.collected)).unwrap();
         let shown = if sent.len() > 100 { format!("{} bytes", sent.len()) } else { sent };
         self.got.push(format!("{then:?} {shown}").to_lowercase().trim().to_owned());

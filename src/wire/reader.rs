@@ -3,13 +3,15 @@
 use std::ops::Range;
 
 use super::frame::{HEADER, Header, Stage};
-use super::{FrameError, FromChild, FromWorker, child, worker};
+use super::{FrameError, FromChild, FromWorker, Kind, child, worker};
 
 /// The longest line of a response's head where `header-buffer-size` is not set, as mod_wsgi counts: two bytes less are let through.
 pub const HEADER_LINE: usize = 32 * 1024;
 
 /// Taken at first; the heads of most requests fit.
 const FIRST: usize = 16 * 1024;
+/// Where all of that is filled at once, up to here.
+const FULL: usize = 64 * 1024;
 /// A larger buffer is given back as soon as it is empty.
 const KEPT: usize = 128 * 1024;
 
@@ -24,6 +26,10 @@ pub struct Reader {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
+    /// The last read filled all the space there was: more is waiting, most likely.
+    brimful: bool,
+    /// Bytes of a BODY that was opened ([`Reader::open_body`]) and not taken yet. They come next.
+    left: usize,
     stage: Stage,
     header_line: usize,
     failed: Option<FrameError>,
@@ -43,7 +49,7 @@ impl Reader {
     }
 
     const fn at(stage: Stage, header_line: usize) -> Reader {
-        Reader { buffer: Vec::new(), start: 0, end: 0, stage, header_line, failed: None }
+        Reader { buffer: Vec::new(), start: 0, end: 0, brimful: false, left: 0, stage, header_line, failed: None }
     }
 
     /// Where to read into: never empty, and large enough for the frame under way. May hold more than that frame lacks: what else is
@@ -51,11 +57,12 @@ impl Reader {
     pub fn space(&mut self) -> &mut [u8] {
         if self.failed.is_some() {
             // Whoever reads on, to see the peer close, keeps nothing of it.
-            self.start = self.end;
+            (self.start, self.brimful) = (self.end, false);
         }
         self.give_back();
         let lacks = self.lacks();
-        let wanted = lacks.max(1);
+        let more = if self.brimful { (2 * self.buffer.len()).min(FULL) } else { 0 };
+        let wanted = lacks.max(1).max(more.saturating_sub(self.end - self.start));
         if self.buffer.len() - self.end < wanted {
             let held = self.end - self.start;
             if self.buffer.len() - held < wanted {
@@ -78,6 +85,7 @@ impl Reader {
     /// Says that so many bytes were read into [`space`](Reader::space).
     pub fn filled(&mut self, bytes: usize) {
         self.end = self.buffer.len().min(self.end + bytes);
+        self.brimful = self.end == self.buffer.len();
     }
 
     /// How many bytes the frame under way lacks, as far as is known: of its header first, then of the rest. 0: the next frame is there, or
@@ -85,9 +93,9 @@ impl Reader {
     #[must_use]
     pub fn lacks(&self) -> usize {
         let held = self.end - self.start;
-        match self.header() {
+        match self.under_way() {
             Ok(None) => HEADER - held,
-            Ok(Some(header)) => (HEADER + header.length).saturating_sub(held),
+            Ok(Some((begin, header))) => (begin + header.length).saturating_sub(held),
             Err(_) => 0,
         }
     }
@@ -107,6 +115,43 @@ impl Reader {
         let Some((header, payload)) = self.take()? else { return Ok(None) };
         let frame = child::decode(header, self.buffer.get(payload).unwrap_or_default());
         settle_child(&mut self.stage, &mut self.failed, frame)
+    }
+
+    /// Where the next frame is a BODY of which the header is here: takes the header. The payload comes next, by
+    /// [`take_body`](Reader::take_body), or past this reader ([`body_passed`](Reader::body_passed)); what nobody takes is the next
+    /// frame, a BODY of so much. Answers whether it is one.
+    ///
+    /// # Errors
+    /// As [`next_child`](Reader::next_child).
+    pub fn open_body(&mut self) -> Result<bool, FrameError> {
+        let under_way = self.under_way().inspect_err(|error| self.failed = Some(error.clone()))?;
+        let Some((HEADER, Header { kind: Kind::Body, length, .. })) = under_way else { return Ok(false) };
+        self.start += HEADER;
+        self.left = length;
+        self.stage = Stage::Body;
+        Ok(true)
+    }
+
+    /// How much of the opened BODY is not taken yet.
+    #[must_use]
+    pub const fn body_left(&self) -> usize {
+        self.left
+    }
+
+    /// Takes what is held of the opened BODY, as much as there is room for.
+    pub fn take_body(&mut self, room: &mut [u8]) -> usize {
+        let count = self.left.min(self.end - self.start).min(room.len());
+        if let Some((to, from)) = room.get_mut(..count).zip(self.buffer.get(self.start..self.start + count)) {
+            to.copy_from_slice(from);
+        }
+        self.start += count;
+        self.left -= count;
+        count
+    }
+
+    /// So many bytes of the opened BODY were read by the owner of the connection to where they are wanted. Only where nothing is held.
+    pub const fn body_passed(&mut self, count: usize) {
+        self.left = self.left.saturating_sub(count);
     }
 
     /// As [`next_child`](Reader::next_child), with the frame's bytes moved to `own`, so that reading can go on while the frame is in use:
@@ -139,14 +184,27 @@ impl Reader {
         frame.map(Some)
     }
 
+    /// The payloads of the DATA frames that are here as a whole, as long as each has at least so many bytes. They are taken.
+    pub fn take_data(&mut self, least: usize) -> Vec<&[u8]> {
+        let mut payloads = Vec::new();
+        while let Ok(Some((begin, Header { kind: Kind::Data, length, .. }))) = self.under_way()
+            && length >= least
+            && begin + length <= self.end - self.start
+        {
+            payloads.push(self.start + begin..self.start + begin + length);
+            self.start += begin + length;
+        }
+        payloads.into_iter().filter_map(|payload| self.buffer.get(payload)).collect()
+    }
+
     /// Takes the next frame out of what came, if it is whole: its header, and where its payload lies until the next
     /// [`space`](Reader::space).
     fn take(&mut self) -> Result<Option<(Header, Range<usize>)>, FrameError> {
-        let header = self.header().inspect_err(|error| self.failed = Some(error.clone()))?;
-        match header {
-            Some(header) if HEADER + header.length <= self.end - self.start => {
-                let payload = self.start + HEADER..self.start + HEADER + header.length;
-                self.start = payload.end;
+        let under_way = self.under_way().inspect_err(|error| self.failed = Some(error.clone()))?;
+        match under_way {
+            Some((begin, header)) if begin + header.length <= self.end - self.start => {
+                let payload = self.start + begin..self.start + begin + header.length;
+                (self.start, self.left) = (payload.end, 0);
                 Ok(Some((header, payload)))
             }
             Some(_) | None => {
@@ -156,16 +214,19 @@ impl Reader {
         }
     }
 
-    /// The header of the frame under way, once all of it came.
-    fn header(&self) -> Result<Option<Header>, FrameError> {
+    /// The frame under way, once all of its header came: where its payload begins, behind `start`, and its header.
+    fn under_way(&self) -> Result<Option<(usize, Header)>, FrameError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
+        }
+        if self.left > 0 {
+            return Ok(Some((0, Header { kind: Kind::Body, flags: 0, length: self.left })));
         }
         let held = self.buffer.get(self.start..self.end).unwrap_or_default();
         let Some(bytes) = held.first_chunk() else { return Ok(None) };
         let header = Header::parse(*bytes)?;
         if self.stage.admits(header.kind) {
-            Ok(Some(header))
+            Ok(Some((HEADER, header)))
         } else {
             Err(FrameError::OutOfOrder { kind: header.kind })
         }

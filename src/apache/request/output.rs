@@ -101,12 +101,12 @@ pub(crate) struct Output<'a, 'r> {
 }
 
 impl Output<'_, '_> {
-    /// Sends what was collected and then these bytes without a copy of ours; they may change once it returns.
+    /// Sends what was collected and then these parts without a copy of ours; they may change once it returns.
     ///
     /// # Errors
     /// The client is gone.
-    pub(crate) fn send_borrowed(&mut self, bytes: &[u8], then: Then) -> Result<(), ClientGone> {
-        if !bytes.is_empty() {
+    pub(crate) fn send_borrowed(&mut self, parts: &[&[u8]], then: Then) -> Result<(), ClientGone> {
+        for bytes in parts.iter().filter(|bytes| !bytes.is_empty()) {
             // SAFETY: the connection's allocator. A transient bucket's data lives for the pass: filters that keep it must copy it (APR's
             // rule for setting aside), and `pass` empties the brigade before this borrow ends.
             let bucket =

@@ -314,7 +314,7 @@ const ROWS: [Row; 46] = [
         "bytes",
         "0",
         Size(zero_or_from(512), |set| &mut set.send_buffer_size),
-        "The sending buffer of the sockets; 0 is the system's own.",
+        "The sending buffer of the sockets; 0 is the system's own, for httpd's end 262144 or the system's limit.",
     ),
     with_default(
         "receive-buffer-size",

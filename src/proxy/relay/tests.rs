@@ -105,6 +105,23 @@ fn large_data_is_passed_on_as_it_comes_and_flushed_after_the_buffer_size() {
 }
 
 #[test]
+fn pieces_that_came_together_are_passed_on_together() {
+    let (site, mut client) = (site(), Scripted::default());
+    let piece = vec![b'x'; 10_000];
+    let (mut answer, mut sent) = (Answer::head("200 OK", &[]), 0);
+    for _ in 0..50 {
+        answer = answer.data(&piece).data(b"small");
+        sent += piece.len() + 5;
+    }
+    let answer = answer.end();
+    let outcome = site.exchange(Body::None, &mut client, |listeners| Peer::asked(&listeners[0]).say(&answer));
+    assert_eq!(shown(&outcome), "Done");
+    let length = |line: &String| line.strip_suffix(" bytes")?.split(' ').nth(1)?.parse::<usize>().ok();
+    assert_eq!(client.got.iter().filter_map(length).sum::<usize>(), sent, "{:?}", client.got);
+    assert!(client.got.len() < 15, "{:?}", client.got);
+}
+
+#[test]
 fn a_connection_is_used_again() {
     let site = site();
     let mut clients = [Scripted::default(), Scripted::default()];
