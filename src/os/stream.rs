@@ -3,7 +3,7 @@
 //! Blocking with a time limit, except where a method says that it does not wait. The descriptor lies above those that `select()` can
 //! handle, which stay free for applications, and is closed in processes that an application forks (`forked`).
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use nix::sys::socket::{
     ControlMessage, MsgFlags, Shutdown, SockFlag, accept4, recv, sendmsg, setsockopt, shutdown, sockopt,
 };
 use nix::sys::time::TimeVal;
+use nix::sys::uio::readv;
 
 use super::forked::Ours;
 
@@ -93,6 +94,20 @@ impl Stream {
     /// `WouldBlock`: nothing came in time. Others: the connection is broken.
     pub fn read(&self, space: &mut [u8]) -> io::Result<usize> {
         self.receive(space, MsgFlags::empty())
+    }
+
+    /// Reads what is there into the first of these, and what is more into the second, or waits for the first of it; 0 is the end.
+    ///
+    /// # Errors
+    /// As [`Stream::read`].
+    pub fn read_two(&self, first: &mut [u8], second: &mut [u8]) -> io::Result<usize> {
+        let mut both = [IoSliceMut::new(first), IoSliceMut::new(second)];
+        loop {
+            match readv(&self.0, &mut both) {
+                Err(Errno::EINTR) => {}
+                answer => return Ok(answer?),
+            }
+        }
     }
 
     /// Reads what is there; 0 is the end. Never waits.
@@ -190,6 +205,22 @@ mod tests {
     fn pair() -> (Stream, UnixStream) {
         let (ours, theirs) = UnixStream::pair().unwrap();
         (Stream::adopt(ours.into()), theirs)
+    }
+
+    #[test]
+    fn what_comes_is_read_to_two_places() {
+        let (ours, mut theirs) = pair();
+        let (mut first, mut second) = ([0; 3], [0; 4]);
+        for (sent, count) in [(b"abcde".as_slice(), 5), (b"xy", 2), (b"1234567", 7)] {
+            theirs.write_all(sent).unwrap();
+            assert_eq!(ours.read_two(&mut first, &mut second).unwrap(), count);
+        }
+        assert_eq!((&first, &second), (b"123", b"4567"));
+        ours.limit(Duration::from_millis(10)).unwrap();
+        let late = ours.read_two(&mut first, &mut second).unwrap_err();
+        assert_eq!(late.kind(), io::ErrorKind::WouldBlock);
+        drop(theirs);
+        assert_eq!(ours.read_two(&mut first, &mut []).unwrap(), 0);
     }
 
     #[test]

@@ -23,6 +23,9 @@ use super::state::{Py, give_way};
 use crate::metrics::Transfer;
 use crate::wsgi::{Failed, Head, Host, Input, InputError, Level, Response, SendError, StartError};
 
+/// A size that an application asks for is only believed up to here before bytes have come.
+const TRUSTED: usize = 1024 * 1024;
+
 /// A request and its host, as long as it lasts.
 pub(crate) struct Exchange {
     /// [`Host::record`].
@@ -85,12 +88,29 @@ unsafe impl Send for HostPointer {}
 pub(crate) struct RequestEnded;
 
 impl Exchange {
-    /// Reads the next bytes of the body, or a line of it.
-    fn read(&self, py: Py<'_>, line: bool, size: Option<usize>) -> Result<Vec<u8>, Failure<'static>> {
-        let input_of = &self.measured.input;
+    /// Reads the next bytes of the body: so many, less only at its end; without a size, all that is left.
+    fn read<'py>(&self, py: Py<'py>, size: Option<usize>) -> Result<Object<'py>, Failure<'py>> {
+        let Some(size) = size.filter(|size| *size <= TRUSTED) else {
+            let bytes = self.input(py, |host, input| input.read(host, size), Vec::len)?;
+            return Ok(Object::bytes(py, &bytes)?);
+        };
+        Object::bytes_of(py, size, |room| self.input(py, |host, input| input.fill(host, room), |got| *got))?
+    }
+
+    /// Reads the next line of the body.
+    fn line(&self, py: Py<'_>, limit: Option<usize>) -> Result<Vec<u8>, Failure<'static>> {
+        self.input(py, |host, input| input.line(host, limit), Vec::len)
+    }
+
+    fn input<R: Send>(
+        &self,
+        py: Py<'_>,
+        work: impl FnOnce(&mut dyn Host, &mut Input) -> Result<R, InputError> + Send,
+        length: fn(&R) -> usize,
+    ) -> Result<R, Failure<'static>> {
+        let measured = &self.measured.input;
         let read = self.detached(py, |host, input, _| {
-            let read = || if line { input.line(host, size) } else { input.read(host, size) };
-            input_of.measure(read, |read| read.as_ref().map_or(0, Vec::len))
+            measured.measure(|| work(host, input), |read| read.as_ref().map_or(0, length))
         });
         Ok(read.map_err(|ended| Failure::new(Class::Runtime, ended))??)
     }
@@ -446,7 +466,7 @@ unsafe extern "C" fn iternext(this: *mut ffi::PyObject) -> *mut ffi::PyObject {
     let py = unsafe { Py::assume() };
     let mut ended = false;
     let line = guard(py, "wsgi.input iteration", || {
-        let line = exchange.read(py, true, None)?;
+        let line = exchange.line(py, None)?;
         ended = line.is_empty();
         Ok(Object::bytes(py, &line)?)
     });
@@ -483,19 +503,19 @@ macro_rules! method {
 
 method!(read, "read()", 0..=1, |py, _, exchange, arguments| {
     let size = size(arguments.get(0))?;
-    Ok(Object::bytes(py, &exchange.read(py, false, size)?)?)
+    exchange.read(py, size)
 });
 
 method!(readline, "readline()", 0..=1, |py, _, exchange, arguments| {
     let size = size(arguments.get(0))?;
-    Ok(Object::bytes(py, &exchange.read(py, true, size)?)?)
+    Ok(Object::bytes(py, &exchange.line(py, size)?)?)
 });
 
 method!(readlines, "readlines()", 0..=1, |py, _, exchange, arguments| {
     let hint = size(arguments.get(0))?.filter(|hint| *hint > 0);
     let (mut lines, mut total) = (Vec::new(), 0);
     loop {
-        let line = exchange.read(py, true, None)?;
+        let line = exchange.line(py, None)?;
         if line.is_empty() {
             break;
         }

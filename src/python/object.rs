@@ -96,6 +96,27 @@ impl<'py> Object<'py> {
         Object::returned(py, unsafe { ffi::PyBytes_FromStringAndSize(value.as_ptr().cast(), signed(value.len())) })
     }
 
+    /// A `bytes` of what `fill` puts into so much room, and answers the length of. It may detach.
+    pub(super) fn bytes_of<E>(
+        py: Py<'py>,
+        most: usize,
+        fill: impl FnOnce(&mut [u8]) -> Result<usize, E>,
+    ) -> Result<Result<Object<'py>, E>, Raised<'py>> {
+        // SAFETY: attached by `py`; without a source CPython leaves the bytes unset.
+        let bytes = Object::returned(py, unsafe { ffi::PyBytes_FromStringAndSize(std::ptr::null(), signed(most)) })?;
+        // SAFETY: a `bytes`.
+        let room = unsafe { ffi::PyBytes_AsString(bytes.as_ptr()) }.cast::<u8>();
+        // SAFETY: room for so many bytes, and a NUL behind them that is set already.
+        unsafe { room.write_bytes(0, most) };
+        // SAFETY: as above; nobody else knows the object (none at all is one that all know, and has no room).
+        let room = unsafe { std::slice::from_raw_parts_mut(room, most) };
+        match fill(room) {
+            Ok(length) if length == most => Ok(Ok(bytes)),
+            Ok(length) => Object::bytes(py, room.get(..length).unwrap_or_default()).map(Ok),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
     /// A `str` in PEP 3333's sense: "bytes-as-unicode", one character a byte (latin-1).
     pub(crate) fn latin1(py: Py<'py>, value: &[u8]) -> Result<Object<'py>, Raised<'py>> {
         let errors = std::ptr::null();

@@ -8,16 +8,13 @@ use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::time::Duration;
 
+use super::body::{Came, Trouble};
 use super::connection::Taken;
 use super::log;
 use super::process::Process;
 use crate::python::give_way;
-use crate::wire::{self, Body, BodyError, End, FrameError, FromChild, FromWorker};
+use crate::wire::{self, Body, End, FrameError, FromWorker};
 use crate::wsgi::{Gone, Head, Hints, Host, InputError, Level, Then};
-
-/// So much is asked for at a time; what the application has not asked for yet waits here. The child sends what came, and waits only for the
-/// first of it.
-const PIECE: usize = 120 * 1024;
 
 /// How much of an answer one DATA carries: the client gets it when all of the frame is there.
 const DATA: usize = 64 * 1024;
@@ -31,9 +28,6 @@ pub(super) struct Frames<'q> {
     waiting: Vec<u8>,
     headed: bool,
     body: Input<'q>,
-    /// What came beyond what was read: `ahead[taken..]`.
-    ahead: Vec<u8>,
-    taken: usize,
     ignore_activity: bool,
     /// When something was sent last, where the request counts for `inactivity-timeout`.
     last: Option<Duration>,
@@ -48,9 +42,10 @@ pub(super) struct Frames<'q> {
 enum Input<'q> {
     /// What is left of a body that came with its request.
     Here(&'q [u8]),
-    /// Whether the child was asked for it, and so the client.
+    /// Whether the child was asked for it, and so the client; and how much is still to come, by what the client has said.
     Open {
         asked: bool,
+        left: Option<u64>,
     },
     Ended,
     Failed(InputError),
@@ -61,7 +56,8 @@ impl<'q> Frames<'q> {
         let body = match request.body {
             Body::None => Input::Ended,
             Body::Whole(bytes) => Input::Here(bytes),
-            Body::Length(_) | Body::Chunked => Input::Open { asked: false },
+            Body::Length(length) => Input::Open { asked: false, left: Some(length) },
+            Body::Chunked => Input::Open { asked: false, left: None },
         };
         Frames {
             process,
@@ -69,8 +65,6 @@ impl<'q> Frames<'q> {
             waiting: Vec::new(),
             headed: false,
             body,
-            ahead: Vec::new(),
-            taken: 0,
             ignore_activity: request.ignore_activity,
             last: None,
             complete: false,
@@ -120,13 +114,12 @@ impl<'q> Frames<'q> {
 
     /// Sends what waits and then these parts, in one go where the system takes it.
     fn transmit(&mut self, parts: &[&[u8]], descriptor: Option<BorrowedFd<'_>>) -> Result<(), Gone> {
-        let Some(connection) = &self.connection else { return Err(Gone) };
         let waiting = std::mem::take(&mut self.waiting);
         let sent = if waiting.is_empty() {
-            connection.stream().send(parts, descriptor, give_way)
+            self.pass(parts, descriptor)
         } else {
             let all: Vec<&[u8]> = std::iter::once(waiting.as_slice()).chain(parts.iter().copied()).collect();
-            connection.stream().send(&all, descriptor, give_way)
+            self.pass(&all, descriptor)
         };
         if let Err(cause) = sent {
             self.lose(&cause);
@@ -134,6 +127,12 @@ impl<'q> Frames<'q> {
         }
         self.last = self.touch();
         Ok(())
+    }
+
+    fn pass(&mut self, parts: &[&[u8]], descriptor: Option<BorrowedFd<'_>>) -> io::Result<()> {
+        let connection = self.connection.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+        connection.hold_body()?;
+        connection.stream().send(parts, descriptor, give_way)
     }
 
     /// The child is gone, or stuck.
@@ -157,71 +156,8 @@ impl<'q> Frames<'q> {
         (!self.ignore_activity).then(|| self.process.requests.touch())
     }
 
-    fn ask(&mut self, size: usize) -> Result<(), InputError> {
-        let mut want = Vec::new();
-        let asked = FromWorker::WantBody(u32::try_from(size).unwrap_or(u32::MAX)).encode(&mut want);
-        asked.map_err(|error| InputError::Failed(error.to_string()))?;
-        let Some(connection) = &self.connection else { return Err(InputError::ClientGone) };
-        if let Err(cause) = connection.stream().send(&[&want], None, give_way) {
-            self.lose(&cause);
-            return Err(InputError::ClientGone);
-        }
-        Ok(())
-    }
-
-    /// Waits for the answer to WANT_BODY; 0 is the end of the body, or the answer to a question that asked for nothing.
-    fn answer(&mut self, buffer: &mut [u8], asked: usize) -> Result<usize, InputError> {
-        loop {
-            let Some((stream, reader)) = self.connection.as_mut().and_then(Taken::parts) else {
-                return Err(InputError::ClientGone);
-            };
-            match reader.next_child() {
-                // As much as was asked for, or less; nothing only where nothing was.
-                Ok(Some(FromChild::Body(bytes))) if bytes.is_empty() == buffer.is_empty() && bytes.len() <= asked => {
-                    let (now, later) = bytes.split_at(bytes.len().min(buffer.len()));
-                    buffer.iter_mut().zip(now).for_each(|(place, byte)| *place = *byte);
-                    self.ahead.clear();
-                    self.ahead.extend_from_slice(later);
-                    self.taken = 0;
-                    return Ok(now.len());
-                }
-                Ok(Some(FromChild::BodyEnd)) => {
-                    self.body = Input::Ended;
-                    return Ok(0);
-                }
-                Ok(Some(FromChild::BodyError(error))) => {
-                    return Err(match error {
-                        BodyError::TooLarge => InputError::TooLarge,
-                        BodyError::Timeout => InputError::Timeout,
-                        BodyError::ClientGone => InputError::ClientGone,
-                        BodyError::Failed(text) => InputError::Failed(text.to_owned()),
-                    });
-                }
-                Ok(None) => match stream.read(reader.space()) {
-                    Ok(0) => {
-                        self.connection = None;
-                        return Err(InputError::ClientGone);
-                    }
-                    Ok(count) => reader.filled(count),
-                    Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {
-                        self.connection = None;
-                        return Err(InputError::Timeout);
-                    }
-                    Err(cause) => {
-                        self.lose(&cause);
-                        return Err(InputError::ClientGone);
-                    }
-                },
-                Ok(Some(FromChild::Body(_) | FromChild::Hello(_) | FromChild::Request(_))) | Err(_) => {
-                    self.connection = None;
-                    return Err(InputError::Failed("httpd's process sent something else in its place".to_owned()));
-                }
-            }
-        }
-    }
-
     fn receive(&mut self, buffer: &mut [u8]) -> Result<usize, InputError> {
-        let asked = match &mut self.body {
+        let (asked, left) = match &mut self.body {
             Input::Ended => return Ok(0),
             Input::Failed(error) => return Err(error.clone()),
             Input::Here(bytes) => {
@@ -230,19 +166,30 @@ impl<'q> Frames<'q> {
                 *bytes = rest;
                 return Ok(taken.len());
             }
-            Input::Open { asked } => std::mem::replace(asked, true),
+            Input::Open { asked, left } => (asked, left),
         };
-        if buffer.is_empty() {
-            return if asked { Ok(0) } else { self.ask(0).and_then(|()| self.answer(buffer, 0)) };
+        if std::mem::replace(asked, true) && buffer.is_empty() {
+            return Ok(0);
         }
-        if let Some(ahead) = self.ahead.get(self.taken..).filter(|ahead| !ahead.is_empty()) {
-            let count = ahead.len().min(buffer.len());
-            buffer.iter_mut().zip(ahead).for_each(|(place, byte)| *place = *byte);
-            self.taken += count;
-            return Ok(count);
-        }
-        self.ask(PIECE)?;
-        self.answer(buffer, PIECE)
+        let Some(connection) = &mut self.connection else { return Err(InputError::ClientGone) };
+        let trouble = match connection.read_body(buffer, *left) {
+            Ok(Came::Bytes(count)) => {
+                *left = left.map(|left| left.saturating_sub(u64::try_from(count).unwrap_or(0)));
+                return Ok(count);
+            }
+            Ok(Came::End) => {
+                self.body = Input::Ended;
+                return Ok(0);
+            }
+            Ok(Came::Failed(error)) => return Err(error),
+            Err(trouble) => trouble,
+        };
+        self.connection = None;
+        Err(match trouble {
+            Trouble::Closed | Trouble::System => InputError::ClientGone,
+            Trouble::Silent => InputError::Timeout,
+            Trouble::Strange => InputError::Failed("httpd's process sent something else in its place".to_owned()),
+        })
     }
 }
 
@@ -331,10 +278,8 @@ impl Host for Frames<'_> {
 
     fn log(&mut self, level: Level, line: &[u8]) {
         let mut frame = Vec::new();
-        let sent = self.connection.as_ref().is_some_and(|connection| {
-            FromWorker::Log { level: log::number(level), line }.encode(&mut frame).is_ok()
-                && connection.stream().send(&[&frame], None, give_way).is_ok()
-        });
+        let encoded = FromWorker::Log { level: log::number(level), line }.encode(&mut frame);
+        let sent = encoded.is_ok() && self.pass(&[&frame], None).is_ok();
         if !sent {
             // The answer is complete, or its child is gone: what is still said is the group's.
             log::line(level, line);

@@ -13,6 +13,7 @@
 mod acceptor;
 mod begin;
 mod board;
+mod body;
 mod changes;
 mod connection;
 mod control;

@@ -7,10 +7,8 @@ use super::{Host, InputError};
 
 /// Taken from the host at a time while a line's end is looked for.
 const LINE_PIECE: usize = 8 * 1024;
-/// The most that one call asks the host for, and the first step of a read to the end.
+/// The first step of a read to the end.
 const PIECE: usize = 64 * 1024;
-/// A size that an application asks for is only believed up to here before bytes have come.
-const TRUSTED: usize = 1024 * 1024;
 
 /// How far the body has been read.
 #[derive(Debug, Default)]
@@ -24,34 +22,41 @@ pub struct Input {
 }
 
 impl Input {
-    /// Reads up to `size` bytes, less only at the end of the body; without a size, all that is left.
+    /// Fills `space`, less only at the end of the body; answers how much.
     ///
-    /// `read(0)` as the very first call still asks the client for the body (`100 Continue`), as applications use it for.
+    /// Nothing to fill as the very first call still asks the client for the body (`100 Continue`), as applications use `read(0)` for.
     ///
     /// # Errors
     /// What the host says; again for every later call.
-    pub fn read(&mut self, host: &mut dyn Host, size: Option<usize>) -> Result<Vec<u8>, InputError> {
+    pub fn fill(&mut self, host: &mut dyn Host, space: &mut [u8]) -> Result<usize, InputError> {
         self.usable()?;
-        if size == Some(0) {
-            if !self.asked {
-                self.fill(host, &mut [])?;
-            }
-            return Ok(Vec::new());
+        if space.is_empty() && !self.asked {
+            return self.fetch(host, space);
         }
-        let mut bytes = self.buffered(size.unwrap_or(usize::MAX));
-        bytes.reserve(size.unwrap_or(0).min(TRUSTED).saturating_sub(bytes.len()));
-        while !self.ended {
-            let wanted = size.map_or(PIECE, |size| size - bytes.len().min(size)).min(PIECE.max(bytes.len()));
-            if wanted == 0 {
-                break;
-            }
+        let mut held = self.buffered(space);
+        while let Some(room) = space.get_mut(held..).filter(|room| !room.is_empty() && !self.ended) {
+            held += self.fetch(host, room)?;
+        }
+        Ok(held)
+    }
+
+    /// Reads up to `size` bytes, less only at the end of the body; without a size, all that is left. Takes memory as bytes come.
+    ///
+    /// # Errors
+    /// As [`Input::fill`].
+    pub fn read(&mut self, host: &mut dyn Host, size: Option<usize>) -> Result<Vec<u8>, InputError> {
+        let size = size.unwrap_or(usize::MAX);
+        let mut bytes = Vec::new();
+        loop {
             let held = bytes.len();
+            let wanted = (size - held).min(PIECE.max(held));
             bytes.resize(held + wanted, 0);
-            let got = self.fill(host, bytes.get_mut(held..).unwrap_or_default());
-            bytes.truncate(held + got.as_ref().copied().unwrap_or(0));
-            got?;
+            let got = self.fill(host, bytes.get_mut(held..).unwrap_or_default())?;
+            bytes.truncate(held + got);
+            if got < wanted || bytes.len() == size {
+                return Ok(bytes);
+            }
         }
-        Ok(bytes)
     }
 
     /// Reads to the next newline, that included; at most `limit` bytes; to the end of the body where there is no newline.
@@ -66,7 +71,9 @@ impl Input {
             let unread = self.buffer.get(self.start..).unwrap_or_default();
             let newline = unread.iter().skip(searched).position(|byte| *byte == b'\n').map(|at| searched + at + 1);
             if let Some(end) = newline.or((unread.len() >= limit || self.ended).then_some(unread.len())) {
-                return Ok(self.buffered(end.min(limit)));
+                let mut line = vec![0; end.min(limit)];
+                self.buffered(&mut line);
+                return Ok(line);
             }
             searched = unread.len();
             self.buffer.drain(..self.start);
@@ -74,26 +81,29 @@ impl Input {
             let held = self.buffer.len();
             let mut buffer = std::mem::take(&mut self.buffer);
             buffer.resize(held + LINE_PIECE, 0);
-            let got = self.fill(host, buffer.get_mut(held..).unwrap_or_default());
+            let got = self.fetch(host, buffer.get_mut(held..).unwrap_or_default());
             buffer.truncate(held + got.as_ref().copied().unwrap_or(0));
             self.buffer = buffer;
             got?;
         }
     }
 
-    /// Takes up to `most` bytes out of what was read ahead.
-    fn buffered(&mut self, most: usize) -> Vec<u8> {
+    /// Takes of what was read ahead as much as there is room for.
+    fn buffered(&mut self, room: &mut [u8]) -> usize {
         let unread = self.buffer.get(self.start..).unwrap_or_default();
-        let taken = unread.get(..most.min(unread.len())).unwrap_or_default().to_vec();
-        self.start += taken.len();
+        let count = unread.len().min(room.len());
+        if let Some((to, from)) = room.get_mut(..count).zip(unread.get(..count)) {
+            to.copy_from_slice(from);
+        }
+        self.start += count;
         if self.start == self.buffer.len() {
             self.buffer.clear();
             self.start = 0;
         }
-        taken
+        count
     }
 
-    fn fill(&mut self, host: &mut dyn Host, space: &mut [u8]) -> Result<usize, InputError> {
+    fn fetch(&mut self, host: &mut dyn Host, space: &mut [u8]) -> Result<usize, InputError> {
         self.asked = true;
         let got = host.read(space).inspect_err(|error| self.failed = Some(error.clone()))?;
         self.ended = got == 0 && !space.is_empty();
@@ -126,6 +136,18 @@ mod tests {
         assert_eq!(read(&mut input, &mut host, None), "gh");
         assert_eq!(read(&mut input, &mut host, Some(5)), "");
         assert_eq!(read(&mut input, &mut host, None), "");
+    }
+
+    #[test]
+    fn room_is_filled_but_at_the_end() {
+        let (mut input, mut host) = (Input::default(), Scripted::body(&["li", "ne\nab", "c", "de"]));
+        assert_eq!(line(&mut input, &mut host, None), "line\n");
+        let mut room = [0; 4];
+        assert_eq!((input.fill(&mut host, &mut room), &room), (Ok(4), b"abcd"));
+        assert_eq!((input.fill(&mut host, &mut room), &room), (Ok(1), b"ebcd"));
+        let reads = host.reads;
+        assert_eq!(input.fill(&mut host, &mut room), Ok(0));
+        assert_eq!(host.reads, reads);
     }
 
     #[test]
@@ -197,6 +219,6 @@ mod tests {
     fn a_huge_size_does_not_allocate_ahead() {
         let (mut input, mut host) = (Input::default(), Scripted::body(&["ab"]));
         let bytes = input.read(&mut host, Some(usize::MAX)).unwrap();
-        assert_eq!((bytes.as_slice(), bytes.capacity() <= 2 * TRUSTED), (&b"ab"[..], true));
+        assert_eq!((bytes.as_slice(), bytes.capacity() <= PIECE), (&b"ab"[..], true));
     }
 }
