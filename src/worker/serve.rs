@@ -25,8 +25,9 @@ const TURN: usize = 16;
 /// And so long.
 const TURN_TIME: Duration = Duration::from_millis(1);
 
-/// How long a thread that is not needed looks away: so long, at most, the next request waits where the one that was being served blocks.
-const NAP: Duration = Duration::from_micros(200);
+/// How long a thread that is not needed looks away: so long, at most, the next request waits where the one that was being served blocks. Each nap sets
+/// the processor's clock, which costs much on virtual machines.
+const NAP: Duration = Duration::from_millis(1);
 
 /// The life of one thread that serves requests; `thread` counts from 0.
 pub(super) fn run(process: &'static Process, thread: usize) {
