@@ -46,16 +46,17 @@ pub(super) fn process_began(threads: u32) {
 }
 
 /// Takes an interpreter by `take`, with a look at the clock where somebody wants to know.
-pub(super) fn waiting(take: impl FnOnce()) {
+pub(super) fn waiting<R>(take: impl FnOnce() -> R) -> R {
     if !wanted() {
         return take();
     }
     let begin = Instant::now();
-    take();
+    let taken = take();
     let _ = WAITED.try_with(|waited| {
         let Waited { time, count } = waited.get();
         waited.set(Waited { time: time + begin.elapsed(), count: count + 1 });
     });
+    taken
 }
 
 /// Figures for this interpreter from now on. `current`: the request that this thread serves, by its thread's number and its begin.

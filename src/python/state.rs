@@ -16,6 +16,7 @@ use pyo3_ffi as ffi;
 
 use super::figures;
 use super::interpreter::Interpreter;
+use super::line::Turn;
 use super::object::Object;
 
 /// Proof that this thread is attached to an interpreter (holds its GIL, where it has one).
@@ -172,6 +173,8 @@ pub(crate) fn within() -> usize {
 /// The calling thread is attached to an interpreter; detaches on every way out, a panic included.
 struct Attachment {
     interpreter: Arc<Interpreter>,
+    /// None where an outer one stands for it.
+    turn: Option<Turn>,
     _inside: Inside,
 }
 
@@ -180,12 +183,16 @@ impl Attachment {
     fn new(interpreter: &Arc<Interpreter>) -> Result<Attachment, Closed> {
         let inside = GATE.pass()?;
         let state = state_for(interpreter);
-        figures::waiting(|| {
-            let _turn = interpreter.line().stand();
+        let turn = figures::waiting(|| {
+            // Who has detached in the middle of something may have the turn.
+            let line = (INSIDE.get() == 1).then(|| interpreter.line());
+            line.inspect(|line| line.stand());
             // SAFETY: this thread's own state of a live interpreter, not attached now.
             unsafe { ffi::PyEval_RestoreThread(state.0.as_ptr()) };
+            let lingers = LINGER.try_with(|linger| linger.borrow().allowed).unwrap_or(false);
+            line.map(|line| line.arrived(!lingers))
         });
-        Ok(Attachment { interpreter: Arc::clone(interpreter), _inside: inside })
+        Ok(Attachment { interpreter: Arc::clone(interpreter), turn, _inside: inside })
     }
 
     /// Detaches, or stays attached where the thread is about to come back.
@@ -208,6 +215,9 @@ impl Drop for Attachment {
     fn drop(&mut self) {
         // SAFETY: attached since `new`; whatever ran in between has put that back.
         unsafe { ffi::PyEval_SaveThread() };
+        if let Some(turn) = &self.turn {
+            self.interpreter.line().over(turn);
+        }
         leave(&self.interpreter);
     }
 }

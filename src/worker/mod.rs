@@ -20,7 +20,6 @@ mod control;
 mod host;
 mod lobby;
 mod log;
-mod pace;
 mod process;
 mod requests;
 mod scoreboard;

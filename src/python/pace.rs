@@ -17,19 +17,23 @@ const PART: u64 = 8;
 
 /// How long the requests of a process took with the interpreter, on average: nanoseconds.
 #[derive(Debug, Default)]
-pub(super) struct Pace(AtomicU64);
+pub(crate) struct Pace(AtomicU64);
 
 impl Pace {
-    pub(super) fn is_short(&self) -> bool {
+    pub(crate) const fn new() -> Pace {
+        Pace(AtomicU64::new(0))
+    }
+
+    pub(crate) fn is_short(&self) -> bool {
         u128::from(self.0.load(Ordering::Relaxed)) < SHORT.as_nanos()
     }
 
-    pub(super) fn is_very_short(&self) -> bool {
+    pub(crate) fn is_very_short(&self) -> bool {
         u128::from(self.0.load(Ordering::Relaxed)) < VERY_SHORT.as_nanos()
     }
 
     /// Two threads at once may lose one of their figures.
-    pub(super) fn note(&self, took: Duration) {
+    pub(crate) fn note(&self, took: Duration) {
         let took = u64::try_from(took.min(MOST).as_nanos()).unwrap_or_default();
         let before = self.0.load(Ordering::Relaxed);
         self.0.store(before - before / PART + took / PART, Ordering::Relaxed);
