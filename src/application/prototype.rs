@@ -8,6 +8,7 @@
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::environ::{BOUND, value_of};
@@ -51,8 +52,8 @@ pub(super) enum Found {
 
 /// An environ that waits for values.
 pub(super) struct Prototype {
-    /// What the dict has for each key; nothing where it has `None`.
-    values: Vec<Option<Box<[u8]>>>,
+    /// What the dict has, in the order of the keys.
+    values: Values,
     dict: Stored,
 }
 
@@ -135,7 +136,7 @@ impl Prototype {
         for key in entries.iter().map(|(key, _)| key).chain(BOUND) {
             dict.set_item(&interpreter.key(py, key)?, &none)?;
         }
-        Ok(Prototype { values: vec![None; entries.iter().len()], dict: dict.store() })
+        Ok(Prototype { values: Values::none(entries.iter().len()), dict: dict.store() })
     }
 
     /// An environ with these entries; what is bound to the request is to be set in it.
@@ -147,8 +148,8 @@ impl Prototype {
     ) -> Result<Object<'py>, Raised<'py>> {
         let prototype = self.dict.get(py);
         let environ = prototype.copy_dict()?;
-        for ((key, value), before) in entries.entries().zip(&mut self.values) {
-            if value == before.as_deref() {
+        for (place, (key, value)) in entries.entries().enumerate() {
+            if value == self.values.get(place) {
                 continue;
             }
             let Some(bytes) = value else {
@@ -159,16 +160,73 @@ impl Prototype {
             environ.set_item(&entry.key, &entry.value)?;
             if entry.is_kept {
                 prototype.set_item(&entry.key, &entry.value)?;
-                *before = Some(bytes.into());
+                self.values.set(place, bytes);
             }
         }
         Ok(environ)
     }
 }
 
+/// Values, or none, behind each other in memory, since each request looks at all of them.
+struct Values {
+    bytes: Vec<u8>,
+    /// Where each lies.
+    places: Vec<Option<Range<usize>>>,
+}
+
+impl Values {
+    fn none(count: usize) -> Values {
+        Values { bytes: Vec::new(), places: vec![None; count] }
+    }
+
+    fn get(&self, place: usize) -> Option<&[u8]> {
+        self.bytes.get(self.places.get(place)?.clone()?)
+    }
+
+    fn set(&mut self, place: usize, value: &[u8]) {
+        let Some(range) = self.places.get_mut(place) else { return };
+        if let Some(same) = range.clone().and_then(|range| self.bytes.get_mut(range))
+            && same.len() == value.len()
+        {
+            return same.copy_from_slice(value);
+        }
+        *range = Some(self.bytes.len()..self.bytes.len() + value.len());
+        self.bytes.extend_from_slice(value);
+        if self.bytes.len() > 2 * self.places.iter().flatten().map(Range::len).sum::<usize>() {
+            self.close_up();
+        }
+    }
+
+    /// Leaves out what is there no more.
+    fn close_up(&mut self) {
+        let before = std::mem::take(&mut self.bytes);
+        for range in self.places.iter_mut().flatten() {
+            let begin = self.bytes.len();
+            self.bytes.extend_from_slice(before.get(range.clone()).unwrap_or_default());
+            *range = begin..self.bytes.len();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_are_what_was_set_last() {
+        let mut values = Values::none(4);
+        for (place, value) in [(1, "one"), (0, "zero"), (1, "two"), (1, "another"), (2, ""), (1, "a")] {
+            values.set(place, value.as_bytes());
+        }
+        let expected = [Some("zero"), Some("a"), Some(""), None].map(|value| value.map(str::as_bytes));
+        assert_eq!([0, 1, 2, 3].map(|place| values.get(place)), expected);
+        let longest = (0..100).map(|length| {
+            values.set(0, &vec![b'x'; length % 7]);
+            values.bytes.len()
+        });
+        assert!(longest.max() < Some(20));
+        assert_eq!(values.get(1), Some(&b"a"[..]));
+    }
 
     fn keys(names: &[&str]) -> Pairs {
         let mut pairs = Pairs::default();
