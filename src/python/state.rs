@@ -186,7 +186,9 @@ impl Attachment {
         let turn = figures::waiting(|| {
             // Who has detached in the middle of something may have the turn.
             let line = (INSIDE.get() == 1).then(|| interpreter.line());
-            line.inspect(|line| line.stand());
+            if let Some(line) = line {
+                line.stand();
+            }
             // SAFETY: this thread's own state of a live interpreter, not attached now.
             unsafe { ffi::PyEval_RestoreThread(state.0.as_ptr()) };
             let lingers = LINGER.try_with(|linger| linger.borrow().allowed).unwrap_or(false);
