@@ -18,7 +18,7 @@ const AT_ONCE: i64 = 5_000;
 /// So many requests in a row must have come at once before the next one is waited for.
 const TRUST: u32 = 2;
 /// So many a thread takes in a row, at most: clients that come by way of the listener have their turn.
-const TURN: u32 = 16;
+const TURN: u32 = 64;
 /// A request that took longer is not worth it: microseconds.
 const SHORT: i64 = 5_000;
 /// How long a thread waits. Not shorter than from one of the kernel's ticks to the next (4 ms with Debian's): the processor's own clock would have to be
