@@ -18,7 +18,12 @@ const AT_ONCE: i64 = 5_000;
 /// So many requests in a row must have come at once before the next one is waited for.
 const TRUST: u32 = 2;
 /// So many a thread takes in a row, at most: clients that come by way of the listener have their turn.
-const TURN: u32 = 64;
+#[derive(Clone, Copy)]
+pub(crate) enum Turn {
+    Embedded = 64,
+    /// Where requests that wait for something share the threads of a daemon process, the slowest of them come later with more.
+    Daemon = 16,
+}
 /// A request that took longer is not worth it: microseconds.
 const SHORT: i64 = 5_000;
 /// How long a thread waits. Not shorter than from one of the kernel's ticks to the next (4 ms with Debian's): the processor's own clock would have to be
@@ -30,13 +35,13 @@ const SMALL: u64 = 16 * 1024;
 const PART: u32 = 2;
 
 /// Sees to a request that has its whole answer: where its client may be expected to ask again at once, this thread will wait for that.
-pub(crate) fn expect_next(request: &mut Request<'_>) {
+pub(crate) fn expect_next(request: &mut Request<'_>, turn: Turn) {
     if *SEATS == 0 || !request.may_be_followed() || request.bytes_sent() > SMALL {
         return;
     }
     let (asked, answered) = (request.arrived(), now());
     let Some(habit) = request.of_connection::<Habit>() else { return };
-    if habit.asks_again(asked, answered) {
+    if habit.asks_again(asked, answered, turn) {
         request.flush_connection();
         request.when_over(|habit: &mut Habit, client| {
             let came = Seat::take().is_some_and(|_seat| client.sends_within(PATIENCE));
@@ -58,11 +63,11 @@ struct Habit {
 
 impl Habit {
     /// Is its next request to be waited for, now that it has an answer? Times are microseconds since the epoch.
-    fn asks_again(&mut self, asked: i64, answered: i64) -> bool {
+    fn asks_again(&mut self, asked: i64, answered: i64, turn: Turn) -> bool {
         let quick = (0..=AT_ONCE).contains(&asked.saturating_sub(self.answered));
         self.quick = if quick { self.quick.saturating_add(1) } else { 0 };
         self.answered = answered;
-        self.quick >= TRUST && !self.quick.is_multiple_of(TURN) && answered.saturating_sub(asked) <= SHORT
+        self.quick >= TRUST && !self.quick.is_multiple_of(turn as u32) && answered.saturating_sub(asked) <= SHORT
     }
 }
 
@@ -106,7 +111,7 @@ mod tests {
         let ask = |pause: i64| {
             let asked = time + pause;
             time = asked + took;
-            habit.asks_again(asked, time)
+            habit.asks_again(asked, time, Turn::Daemon)
         };
         pauses.into_iter().map(ask).collect()
     }
@@ -132,6 +137,6 @@ mod tests {
     fn others_have_their_turn() {
         let turns = waited_for(100, [20; 100]);
         let longest = turns.split(|waited| !waited).map(<[bool]>::len).max();
-        assert_eq!(longest, Some(TURN as usize - 1));
+        assert_eq!(longest, Some(Turn::Daemon as usize - 1));
     }
 }

@@ -9,7 +9,8 @@ pub(crate) use record::record;
 
 use crate::apache::hook::{self, Startup};
 use crate::apache::{Answer, Names, Place, Pool, Request, Server, Started, authn_provider, authz_provider, server};
-use crate::{access, embedded, front, proxy};
+use crate::front::{self, Turn};
+use crate::{access, embedded, proxy};
 
 static ALIAS: Names<1> = Names::new([c"mod_alias.c"]);
 static OTHER_MAPPERS: Names<2> = Names::new([c"mod_userdir.c", c"mod_vhost_alias.c"]);
@@ -38,12 +39,12 @@ fn handle(request: &mut Request<'_>) -> Answer {
         let chosen = access::dispatch(request, &admitted)?;
         front::visit(request, admitted, chosen)
     });
-    let answer = match visit {
-        Ok(visit) if visit.process_group.is_empty() => embedded::serve(request, &visit),
-        Ok(visit) => proxy::serve(request, &visit, embedded::scoreboard),
+    let (answer, turn) = match visit {
+        Ok(visit) if visit.process_group.is_empty() => (embedded::serve(request, &visit), Turn::Embedded),
+        Ok(visit) => (proxy::serve(request, &visit, embedded::scoreboard), Turn::Daemon),
         Err(answer) => return answer,
     };
-    front::expect_next(request);
+    front::expect_next(request, turn);
     answer
 }
 
