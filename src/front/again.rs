@@ -27,7 +27,7 @@ pub(crate) enum Turn {
 /// A request that took longer is not worth it: microseconds.
 const SHORT: i64 = 5_000;
 /// How long a thread waits. Not shorter than from one of the kernel's ticks to the next (4 ms with Debian's): the processor's own clock would have to be
-/// set for each wait and set back after it, and on virtual machines both cost more than the system calls of a request.
+/// set for each wait and set back after it; `docs/performance.md` has what that costs on a virtual machine.
 const PATIENCE: Duration = Duration::from_millis(5);
 /// Larger answers are left to the MPM, which needs no thread while a client reads them: bytes.
 const SMALL: u64 = 16 * 1024;
