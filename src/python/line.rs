@@ -5,13 +5,15 @@
 //! in line for that, asleep. Who comes back from waiting in the middle of something does not stand in line.
 //!
 //! Where all is over in a moment ([`Pace::is_very_short`]), whoever has had his turn keeps it until he gives the GIL back: nobody waits
-//! for the GIL itself then. And who comes just when it is free goes first, since those in line have to wake before. To wake one for each
-//! turn would cost more than the turn; so one is woken, and no other until he has.
+//! for the GIL itself then. And who comes just when it is free goes first, since those in line have to wake before; only
+//! those who have waited for long go before him. Else the line is kept to the letter.
 //!
 //! It is a courtesy, no lock: after [`PATIENCE`] (or [`MOMENT`]) a thread goes ahead, whatever those before it do.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use super::pace::Pace;
@@ -22,26 +24,41 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// The same where all is quick.
 const MOMENT: Duration = Duration::from_millis(5);
 
-/// And this long, where others have gone first: who has waited for longer, and wakes in vain, goes on to wait for the GIL itself, and is next.
+/// Where all is quick, so many are woken before the first of them is awake. To wake one for each turn would cost more than the turn.
+const WAKING: usize = 4;
+/// Who has waited for longer, and wakes in vain there, goes on to wait for the GIL itself, and is next.
 const FAIR: Duration = Duration::from_millis(1);
-/// Who has the GIL for longer may be waiting for something, and have given it up meanwhile.
+
+/// Who has the GIL for longer may be waiting for something, and have given it up meanwhile: if he keeps his turn, all others wait with him.
 const LONG: Duration = Duration::from_millis(1);
-/// So many turns without such a one make the line a quick one again.
-const PROBATION: u32 = 500;
+/// That may cost so much for each turn: microseconds. A processor that is taken away in the middle of a turn, as happens to one in 300 where
+/// a hundred threads are busy, costs less.
+const MAY_COST: u32 = 30;
+/// Where it has cost that much more, lately, turns are not kept: microseconds.
+const TOO_MUCH: u32 = 10_000;
+/// After more than this is forgotten: microseconds.
+const MOST: u32 = 2 * TOO_MUCH;
 
 /// Threads that are about to attach for something new.
 #[derive(Debug)]
 pub(super) struct Line {
-    ahead: AtomicUsize,
-    behind: AtomicUsize,
     /// How many have left; it begins again at 0.
     turns: AtomicU32,
-    /// One of those behind was woken, and is not awake yet.
-    waking: AtomicBool,
-    waiting: Mutex<()>,
-    next: Condvar,
+    ahead: AtomicUsize,
+    behind: AtomicUsize,
+    /// Those of them that are asleep.
+    sleepers: Mutex<VecDeque<Arc<Sleeper>>>,
+    /// So many were woken, and have not noticed yet.
+    waking: AtomicUsize,
     pace: Pace,
-    probation: AtomicU32,
+    /// What long turns have cost lately: microseconds.
+    cost: AtomicU32,
+}
+
+#[derive(Debug)]
+struct Sleeper {
+    thread: Thread,
+    woken: AtomicBool,
 }
 
 /// What a thread has had to wait for.
@@ -55,10 +72,15 @@ pub(super) struct Turn {
 
 impl Line {
     pub(super) const fn new() -> Line {
-        let (ahead, behind) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let (waking, waiting, next) = (AtomicBool::new(false), Mutex::new(()), Condvar::new());
-        let (turns, probation) = (AtomicU32::new(0), AtomicU32::new(PROBATION));
-        Line { ahead, behind, turns, waking, waiting, next, pace: Pace::new(), probation }
+        Line {
+            turns: AtomicU32::new(0),
+            ahead: AtomicUsize::new(0),
+            behind: AtomicUsize::new(0),
+            sleepers: Mutex::new(VecDeque::new()),
+            waking: AtomicUsize::new(0),
+            pace: Pace::new(),
+            cost: AtomicU32::new(MOST),
+        }
     }
 
     /// Waits for a turn. The thread says when it has the GIL ([`Line::arrived`]).
@@ -66,7 +88,7 @@ impl Line {
         let may_pass = self.is_quick() || self.behind.load(Ordering::SeqCst) == 0;
         if !(may_pass && self.step_ahead()) {
             self.wait();
-            // Two may have left while one woke.
+            // There may be room for another one.
             self.wake_next();
         }
     }
@@ -74,54 +96,84 @@ impl Line {
     fn wait(&self) {
         self.behind.fetch_add(1, Ordering::SeqCst);
         let (began, turns) = (Instant::now(), self.turns.load(Ordering::Relaxed));
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut woken = false;
-        while !self.step_ahead() {
+        let mut slept = false;
+        loop {
+            // Whoever leaves from now on finds this thread asleep.
+            let mut sleepers = self.sleepers();
+            let may_pass = slept || self.is_quick() || sleepers.is_empty();
+            if may_pass && self.step_ahead() {
+                break;
+            }
             let (patience, waited) = (if self.is_quick() { MOMENT } else { PATIENCE }, began.elapsed());
-            let passed_over = woken && self.is_quick() && waited > FAIR;
+            let passed_over = slept && self.is_quick() && waited > FAIR;
             if passed_over || waited >= patience {
                 if self.turns.load(Ordering::Relaxed) == turns {
                     // Whoever is ahead does not go on.
-                    self.probation.store(PROBATION, Ordering::Relaxed);
+                    self.cost.store(MOST, Ordering::Relaxed);
                 }
                 self.ahead.fetch_add(1, Ordering::SeqCst);
                 break;
             }
-            let left = patience.saturating_sub(waited);
-            waiting = self.next.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0;
-            // Before it looks: whoever leaves after that wakes the next one.
-            self.waking.store(false, Ordering::SeqCst);
-            woken = true;
+            let this = Arc::new(Sleeper::this());
+            if slept {
+                sleepers.push_front(Arc::clone(&this));
+            } else {
+                sleepers.push_back(Arc::clone(&this));
+            }
+            drop(sleepers);
+            self.sleep(&this, patience.saturating_sub(waited));
+            slept = true;
         }
-        drop(waiting);
         self.behind.fetch_sub(1, Ordering::SeqCst);
     }
 
-    fn wake_next(&self) {
-        if self.behind.load(Ordering::SeqCst) > 0
-            && self.ahead.load(Ordering::SeqCst) < self.most()
-            && !self.waking.swap(true, Ordering::SeqCst)
-        {
-            // Whoever found no room holds this until it sleeps.
-            drop(self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
-            self.next.notify_one();
+    fn sleepers(&self) -> MutexGuard<'_, VecDeque<Arc<Sleeper>>> {
+        self.sleepers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Until it is woken, or that time is over.
+    fn sleep(&self, sleeper: &Arc<Sleeper>, most: Duration) {
+        if !sleeper.sleep(most) {
+            let mut sleepers = self.sleepers();
+            if let Some(place) = sleepers.iter().position(|one| Arc::ptr_eq(one, sleeper)) {
+                sleepers.remove(place);
+                return;
+            }
+            // It was woken just now.
         }
+        self.waking.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Wakes the first of those asleep, where there is room for it.
+    fn wake_next(&self) {
+        if self.behind.load(Ordering::SeqCst) == 0 || !self.has_room() {
+            return;
+        }
+        let mut sleepers = self.sleepers();
+        if !self.has_room() {
+            return;
+        }
+        let Some(first) = sleepers.pop_front() else { return };
+        self.waking.fetch_add(1, Ordering::SeqCst);
+        drop(sleepers);
+        first.wake();
+    }
+
+    /// Is there room for one more, beside those that are waking?
+    fn has_room(&self) -> bool {
+        let (ahead, waking) = (self.ahead.load(Ordering::SeqCst), self.waking.load(Ordering::SeqCst));
+        if self.is_quick() { ahead == 0 && waking < WAKING } else { ahead + waking < AHEAD }
     }
 
     fn step_ahead(&self) -> bool {
-        let most = self.most();
+        let most = if self.is_quick() { 1 } else { AHEAD };
         let more = |ahead| (ahead < most).then_some(ahead + 1);
         self.ahead.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).is_ok()
     }
 
-    /// So many may be ahead.
-    fn most(&self) -> usize {
-        if self.is_quick() { 1 } else { AHEAD }
-    }
-
     /// Is all over before another thread has woken?
     fn is_quick(&self) -> bool {
-        self.probation.load(Ordering::Relaxed) == 0 && self.pace.is_very_short()
+        self.cost.load(Ordering::Relaxed) <= TOO_MUCH && self.pace.is_very_short()
     }
 
     /// The thread that stood in line has the GIL. It keeps its turn, if what it has begun is as quick as the others.
@@ -137,14 +189,20 @@ impl Line {
     pub(super) fn over(&self, turn: &Turn) {
         let took = turn.since.elapsed();
         self.pace.note(took);
-        let left = self.probation.load(Ordering::Relaxed);
-        if took > LONG {
-            self.probation.store(PROBATION, Ordering::Relaxed);
-        } else if left > 0 {
-            self.probation.store(left - 1, Ordering::Relaxed);
-        }
+        self.note_cost(took);
         if turn.kept {
             self.leave();
+        }
+    }
+
+    fn note_cost(&self, took: Duration) {
+        // Nobody waits for longer.
+        let wasted = if took > LONG { took.min(MOMENT) } else { Duration::ZERO };
+        let before = self.cost.load(Ordering::Relaxed);
+        let wasted = u32::try_from(wasted.as_micros()).unwrap_or(MOST);
+        let after = before.saturating_add(wasted).saturating_sub(MAY_COST).min(MOST);
+        if after != before {
+            self.cost.store(after, Ordering::Relaxed);
         }
     }
 
@@ -155,20 +213,46 @@ impl Line {
     }
 }
 
+impl Sleeper {
+    /// The calling thread.
+    fn this() -> Sleeper {
+        Sleeper { thread: thread::current(), woken: AtomicBool::new(false) }
+    }
+
+    fn wake(&self) {
+        self.woken.store(true, Ordering::Release);
+        self.thread.unpark();
+    }
+
+    /// False where nobody woke it in that time.
+    fn sleep(&self, most: Duration) -> bool {
+        let began = Instant::now();
+        while !self.woken.load(Ordering::Acquire) {
+            let Some(left) = most.checked_sub(began.elapsed()) else { return false };
+            thread::park_timeout(left);
+        }
+        true
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::thread;
-
     use super::*;
 
     fn quick() -> Line {
         let line = Line::new();
-        for _ in 0..PROBATION {
-            line.stand();
-            line.over(&line.arrived(true));
-        }
+        pass(&line, MOST / MAY_COST, Duration::ZERO);
         assert!(line.is_quick());
         line
+    }
+
+    /// So many turns, each of which takes so long.
+    fn pass(line: &Line, turns: u32, took: Duration) {
+        for _ in 0..turns {
+            line.stand();
+            let turn = line.arrived(true);
+            line.over(&Turn { since: Instant::now().checked_sub(took).unwrap(), ..turn });
+        }
     }
 
     fn ended(line: &Line) -> [usize; 2] {
@@ -224,11 +308,37 @@ mod tests {
     }
 
     #[test]
-    fn a_long_one_puts_the_line_on_probation() {
+    fn who_came_first_goes_first_where_not_all_is_quick() {
+        let (line, order) = (Line::new(), Mutex::new(Vec::new()));
+        (0..AHEAD).for_each(|_| line.stand());
+        thread::scope(|scope| {
+            for number in 0..5 {
+                let (line, order) = (&line, &order);
+                scope.spawn(move || {
+                    line.stand();
+                    order.lock().unwrap().push(number);
+                    line.leave();
+                });
+                while line.sleepers().len() <= number {
+                    thread::yield_now();
+                }
+            }
+            line.leave();
+        });
+        assert_eq!(order.into_inner().unwrap(), [0, 1, 2, 3, 4]);
+        assert_eq!(ended(&line), [AHEAD - 1, 0]);
+    }
+
+    #[test]
+    fn turns_are_kept_unless_many_are_long() {
         let line = quick();
-        line.stand();
-        let turn = Turn { since: Instant::now().checked_sub(2 * LONG).unwrap(), ..line.arrived(true) };
-        line.over(&turn);
+        for _ in 0..10 {
+            pass(&line, 1, 2 * LONG);
+            pass(&line, 299, Duration::ZERO);
+        }
+        assert!(line.is_quick(), "one in 300 is");
+        pass(&line, 50, 2 * LONG);
+        pass(&line, 100, Duration::ZERO);
         assert_eq!((line.is_quick(), ended(&line)), (false, [0, 0]));
         line.stand();
         assert!(line.step_ahead(), "several wait for the GIL again");
