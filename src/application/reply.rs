@@ -179,8 +179,8 @@ fn respond<'py>(
     send_items(py, exchange, result)
 }
 
-/// Iterates. Each item goes to the client before the next is asked for: PEP 3333, "Middleware and servers must not delay the
-/// transmission of any block".
+/// Iterates. Each item goes to the host, which sees to it that it is sent, before the next is asked for: PEP 3333, "Middleware and servers must
+/// not delay the transmission of any block".
 fn send_items<'py>(py: Py<'py>, exchange: &Exchange, result: &Object<'py>) -> Result<Reply, Trouble<'py>> {
     let items = result.iterate().map_err(|raised| Trouble::Raised(ITERATING, raised))?;
     while let Some(item) = items.next().map_err(|raised| Trouble::Raised(ITERATING, raised))? {

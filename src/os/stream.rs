@@ -10,7 +10,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::socket::{
-    ControlMessage, MsgFlags, Shutdown, SockFlag, accept4, recv, sendmsg, setsockopt, shutdown, sockopt,
+    ControlMessage, MsgFlags, Shutdown, SockFlag, accept4, recv, send, sendmsg, setsockopt, shutdown, sockopt,
 };
 use nix::sys::time::TimeVal;
 use nix::sys::uio::readv;
@@ -157,6 +157,19 @@ impl Stream {
             }
         }
         Ok(())
+    }
+
+    /// Sends as much of this as goes without waiting.
+    ///
+    /// # Errors
+    /// `WouldBlock`: nothing does. Others: the other end is gone.
+    pub fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match send(self.0.as_fd().as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT) {
+                Err(Errno::EINTR) => {}
+                answer => return Ok(answer?),
+            }
+        }
     }
 
     /// Nothing more can be sent to this end; what was sent can still be read.

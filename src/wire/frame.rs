@@ -3,7 +3,7 @@
 use super::{End, FrameError, FromChild, FromWorker, Kind};
 
 /// Bytes of a frame's header: kind, flags, two zero bytes, length of the rest (u32, little endian).
-pub(super) const HEADER: usize = 8;
+pub const HEADER: usize = 8;
 
 /// The most payload bytes of a REQUEST; httpd's own limits for request heads end long before.
 pub const REQUEST_MOST: usize = 16 * 1024 * 1024;

@@ -23,7 +23,7 @@ mod tests;
 pub use child::{BodyError, FromChild, Hello, body_header};
 pub use entries::{Entries, Headers};
 pub use error::{FrameError, Kind};
-pub use frame::{BODY_MOST, DATA_MOST, HEAD_MOST, INTERIM_MOST, LOG_MOST, REQUEST_MOST, WHOLE_MOST};
+pub use frame::{BODY_MOST, DATA_MOST, HEAD_MOST, HEADER, INTERIM_MOST, LOG_MOST, REQUEST_MOST, WHOLE_MOST};
 pub use reader::{HEADER_LINE, Reader};
 pub use request::{Body, Request};
 pub use worker::{End, FromWorker, data_header, encode_head, encode_interim};

@@ -291,6 +291,7 @@ fn start_threads(
     let _ = process.watch.set(orders);
     named("wsgi:control".to_owned()).spawn(move || control::run(process, arrivals))?;
     named("wsgi:watch".to_owned()).spawn(move || watch::run(process, &received))?;
+    named("wsgi:flush".to_owned()).spawn(|| process.flush.run())?;
     let serving = move || {
         for thread in 0..usize::try_from(process.group.options.threads()).unwrap_or(0) {
             let stack = process.group.options.stack_size().unwrap_or(STACK);

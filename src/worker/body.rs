@@ -59,7 +59,7 @@ impl Taken {
         let asked = if room.is_empty() { 0 } else { expected.clamp(LEAST, PIECE) };
         let mut want = Vec::new();
         FromWorker::WantBody(u32::try_from(asked).unwrap_or(u32::MAX)).encode(&mut want)?;
-        self.stream().send(&[&want], None, give_way)?;
+        self.send(&[&want], None)?;
         self.answer(room, asked)
     }
 

@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::board::Board;
+use super::outlet::Outlet;
 use super::process::Process;
 use crate::board::MARKS;
 use crate::os::epoll::Epoll;
@@ -30,7 +31,7 @@ struct Open {
 
 struct Connection {
     number: u64,
-    stream: Stream,
+    outlet: Arc<Outlet>,
     /// On the board: how many requests were begun on it. None where more are open than there are marks.
     mark: Option<usize>,
     /// What was read and not used yet; none while a thread has the connection.
@@ -74,11 +75,12 @@ impl Connections {
         let connection = {
             let mut open = self.lock();
             let mark = open.free_marks.pop().inspect(|mark| board.seat.connect(*mark, its));
-            let connection = Arc::new(Connection { number, stream, mark, reader: Mutex::new(Some(reader)) });
+            let (outlet, reader) = (Arc::new(Outlet::new(stream)), Mutex::new(Some(reader)));
+            let connection = Arc::new(Connection { number, outlet, mark, reader });
             open.all.insert(number, Arc::clone(&connection));
             connection
         };
-        self.ready.add_once(connection.stream.as_fd(), number).inspect_err(|_| self.forget(board, number))
+        self.ready.add_once(connection.outlet.stream().as_fd(), number).inspect_err(|_| self.forget(board, number))
     }
 
     /// Waits for a connection that can be read, so long if that is limited, and takes it; none where there is none, another thread did, or
@@ -110,7 +112,7 @@ impl Connections {
         };
         if let Some(connection) = gone {
             // Its descriptor may live on in a thread, or in a process that an application forked.
-            self.ready.forget(connection.stream.as_fd());
+            self.ready.forget(connection.outlet.stream().as_fd());
         }
     }
 
@@ -131,8 +133,17 @@ impl Taken {
         Some(Taken { process, connection, reader, begun: false })
     }
 
-    pub(super) fn stream(&self) -> &Stream {
-        &self.connection.stream
+    /// Sends what is held and then these parts, in order; see [`Outlet::send`].
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) fn send(&self, parts: &[&[u8]], descriptor: Option<BorrowedFd<'_>>) -> io::Result<()> {
+        self.connection.outlet.send(parts, descriptor)
+    }
+
+    /// Holds a piece of the answer for a moment; false where it is to be sent.
+    pub(super) fn hold(&self, piece: &[u8]) -> bool {
+        self.connection.outlet.hold(piece, &self.process.flush)
     }
 
     /// Its mark on the board.
@@ -142,7 +153,7 @@ impl Taken {
 
     /// The stream, and what was read from it.
     pub(super) fn parts(&mut self) -> Option<(&Stream, &mut Reader)> {
-        Some((&self.connection.stream, self.reader.as_mut()?))
+        Some((self.connection.outlet.stream(), self.reader.as_mut()?))
     }
 
     /// The next request; `own` gets its bytes. Never waits.
@@ -152,7 +163,7 @@ impl Taken {
     pub(super) fn next<'o>(&mut self, own: &'o mut Vec<u8>) -> Result<Next<'o>, FrameError> {
         let Some(reader) = &mut self.reader else { return Ok(Next::Gone) };
         while reader.lacks() > 0 {
-            match self.connection.stream.read_now(reader.space()) {
+            match self.connection.outlet.stream().read_now(reader.space()) {
                 Ok(0) => return Ok(Next::Gone),
                 Ok(count) => reader.filled(count),
                 Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => return Ok(Next::Wait),
@@ -181,7 +192,7 @@ impl Taken {
         }
         let connections = &self.process.connections;
         *self.connection.reader.lock().unwrap_or_else(PoisonError::into_inner) = self.reader.take();
-        if connections.ready.arm(self.connection.stream.as_fd(), self.connection.number).is_err() {
+        if connections.ready.arm(self.connection.outlet.stream().as_fd(), self.connection.number).is_err() {
             connections.forget(&self.process.board, self.connection.number);
         }
         // Who stops the process looks at connections once: one that came back after that is ours to refuse.
@@ -194,7 +205,7 @@ impl Taken {
 
     /// Closes the connection. A request that was sent on it is refused: the child sends it elsewhere.
     pub(super) fn refuse(mut self) {
-        let stream = &self.connection.stream;
+        let stream = self.connection.outlet.stream();
         // From now on the child can't send any more, which tells it the same.
         stream.stop_reading();
         let Some(reader) = &mut self.reader else { return };

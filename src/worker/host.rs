@@ -11,8 +11,8 @@ use std::time::Duration;
 use super::body::{Came, Trouble};
 use super::connection::Taken;
 use super::log;
+use super::outlet::Row;
 use super::process::Process;
-use crate::python::give_way;
 use crate::wire::{self, Body, End, FrameError, FromWorker};
 use crate::wsgi::{Gone, Head, Hints, Host, InputError, Level, Then};
 
@@ -27,6 +27,7 @@ pub(super) struct Frames<'q> {
     /// Frames that wait for the first bytes of the answer: its head.
     waiting: Vec<u8>,
     headed: bool,
+    pieces: Row,
     body: Input<'q>,
     ignore_activity: bool,
     /// When something was sent last, where the request counts for `inactivity-timeout`.
@@ -64,6 +65,7 @@ impl<'q> Frames<'q> {
             connection: Some(connection),
             waiting: Vec::new(),
             headed: false,
+            pieces: Row::default(),
             body,
             ignore_activity: request.ignore_activity,
             last: None,
@@ -94,7 +96,7 @@ impl<'q> Frames<'q> {
             let mut frame = Vec::new();
             let _ = FromWorker::Refused.encode(&mut frame);
             // Not given back: whoever refuses is about to end.
-            let _ = connection.stream().send(&[&frame], None, give_way);
+            let _ = connection.send(&[&frame], None);
         }
     }
 
@@ -129,10 +131,21 @@ impl<'q> Frames<'q> {
         Ok(())
     }
 
+    /// Holds a piece of the answer for a moment; false where it is to be sent.
+    fn hold(&mut self, data: &[u8]) -> bool {
+        let Some(connection) = &mut self.connection else { return false };
+        // Nobody may be there to do it when the piece is sent.
+        let held = connection.hold_body().is_ok() && connection.hold(data);
+        if held {
+            self.last = self.touch();
+        }
+        held
+    }
+
     fn pass(&mut self, parts: &[&[u8]], descriptor: Option<BorrowedFd<'_>>) -> io::Result<()> {
         let connection = self.connection.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
         connection.hold_body()?;
-        connection.stream().send(parts, descriptor, give_way)
+        connection.send(parts, descriptor)
     }
 
     /// The child is gone, or stuck.
@@ -229,6 +242,10 @@ impl Host for Frames<'_> {
     }
 
     fn send(&mut self, data: &[u8], then: Then) -> Result<(), Gone> {
+        if then == Then::Flush && self.pieces.goes_on() && self.hold(data) {
+            self.pieces.passed();
+            return Ok(());
+        }
         let mut last = Vec::new();
         if then == Then::End {
             let ended = FromWorker::End(End::Complete).encode(&mut last);
@@ -241,9 +258,12 @@ impl Host for Frames<'_> {
         }
         parts.push(&last);
         self.transmit(&parts, None)?;
-        if then == Then::End {
-            self.complete = true;
-            self.let_go();
+        match then {
+            Then::Flush => self.pieces.passed(),
+            Then::End => {
+                self.complete = true;
+                self.let_go();
+            }
         }
         Ok(())
     }

@@ -6,6 +6,7 @@
 //! | `wsgi:control` | what the supervisor says, signals, timers (`supervise::worker`); never waits for Python |
 //! | `wsgi:accept` | loads scripts first, then accepts connections, asks for HELLO, refuses what is left at the end |
 //! | `wsgi:1` .. | serve requests: whichever is free takes the next connection that can be read |
+//! | `wsgi:flush` | sends pieces of answers that are held, where the application does not go on |
 //! | `wsgi:watch` | what needs the interpreter lock: the probe of `deadlock-timeout`, interruptions, stacks for the log |
 //!
 //! Started by the supervisor with the control channel as descriptor 3 and a log pipe as 1 and 2. Knows neither httpd nor its memory.
@@ -17,9 +18,11 @@ mod body;
 mod changes;
 mod connection;
 mod control;
+mod flush;
 mod host;
 mod lobby;
 mod log;
+mod outlet;
 mod process;
 mod requests;
 mod scoreboard;

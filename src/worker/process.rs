@@ -10,6 +10,7 @@ use nix::sys::signal::Signal;
 use super::board::Board;
 use super::changes::Changes;
 use super::connection::Connections;
+use super::flush::Flush;
 use super::lobby::Lobby;
 use super::log;
 use super::requests::Requests;
@@ -31,6 +32,7 @@ pub(super) struct Process {
     pub(super) board: Board,
     pub(super) connections: Connections,
     pub(super) lobby: Lobby,
+    pub(super) flush: Flush,
     pub(super) pace: Pace,
     /// Says, by its end, that stacks are logged; none were asked for, or somebody waits for them already.
     pub(super) dump: Mutex<Option<Receiver<()>>>,
@@ -72,6 +74,7 @@ impl Process {
             board,
             connections: Connections::new()?,
             lobby: Lobby::default(),
+            flush: Flush::default(),
             pace: Pace::default(),
             dump: Mutex::default(),
             control: Wake::new()?,

@@ -278,6 +278,21 @@ wsgi_test!(each_piece_is_sent_at_once, every_mpm, |site| {
     assert!(connection.rest().ends_with("second\r\n0\r\n\r\n"));
 });
 
+wsgi_test!(pieces_that_follow_each_other_quickly_wait_for_no_further_one, |site| {
+    let server = site.app("stepwise").conf("SetEnv demo.var ${ROOT}/var").start();
+    for lines in [10, 1000, 30_000] {
+        let mut connection = server.connect();
+        // Without chunks in between.
+        connection.send_head(&Request::get(&format!("/?{lines}")).version("HTTP/1.0"));
+        until("the first piece", || connection.gathered().ends_with("first").then_some(()));
+        server.root.write("var/go", "");
+        let text = connection.rest();
+        let expected: String = (0..lines).map(|number| format!("line {number:07}\n")).collect();
+        assert!(text.ends_with(&format!("\r\n\r\n{expected}firstsecond")), "{lines}");
+        std::fs::remove_file(server.root.join("var/go")).unwrap();
+    }
+});
+
 wsgi_test!(http_1_0_gets_an_answer_it_understands, |site| {
     let server = site.app("scripted").start();
     let plan = json!({"kind": "generator", "items": ["hello ", "world"]}).to_string();
