@@ -201,6 +201,16 @@ void wsgi_shim_bucket_delete(apr_bucket *bucket)
     apr_bucket_delete(bucket);
 }
 
+void wsgi_shim_bucket_remove(apr_bucket *bucket)
+{
+    APR_BUCKET_REMOVE(bucket);
+}
+
+void wsgi_shim_bucket_destroy(apr_bucket *bucket)
+{
+    apr_bucket_destroy(bucket);
+}
+
 int wsgi_shim_bucket_is_eos(const apr_bucket *bucket)
 {
     return APR_BUCKET_IS_EOS(bucket);

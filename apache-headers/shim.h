@@ -23,6 +23,8 @@ apr_status_t wsgi_shim_bucket_read(apr_bucket *bucket, const char **data, apr_si
 apr_status_t wsgi_shim_bucket_split(apr_bucket *bucket, apr_size_t at);
 apr_status_t wsgi_shim_bucket_copy(apr_bucket *bucket, apr_bucket **copy);
 void wsgi_shim_bucket_delete(apr_bucket *bucket);
+void wsgi_shim_bucket_remove(apr_bucket *bucket); /* it is nobody's then, to be destroyed */
+void wsgi_shim_bucket_destroy(apr_bucket *bucket);
 int wsgi_shim_bucket_is_eos(const apr_bucket *bucket);
 int wsgi_shim_bucket_is_metadata(const apr_bucket *bucket);
 int wsgi_shim_bucket_error_status(const apr_bucket *bucket); /* 0: not an error bucket */

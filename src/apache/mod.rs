@@ -32,6 +32,6 @@ pub(crate) use pool::{InnerNul, Pool};
 pub(crate) use provider::{Membership, Password, RealmHash, authn_provider, authz_provider};
 pub(crate) use record::{Module, Record};
 pub(crate) use regex::Regex;
-pub(crate) use request::{BodyError, ClientTimeout, FileKind, PathInfo, Request, Then};
+pub(crate) use request::{BodyError, ClientTimeout, FileKind, PathInfo, Pieces, Request, Then};
 pub(crate) use server::{MainState, Server};
 pub(crate) use table::Table;

@@ -1,7 +1,7 @@
 //! Between what an application says and what httpd knows: the body of its request, the head of its response, the levels of its log
 //! records.
 
-use crate::apache::{BodyError, Level as LogLevel, Request};
+use crate::apache::{BodyError, Level as LogLevel, Pieces, Request};
 use crate::wsgi::{Head, Hints, InputError, Level};
 
 /// Reads some of the request's body; 0 is its end, an empty buffer only asks for it. Blocks.
@@ -10,16 +10,27 @@ use crate::wsgi::{Head, Hints, InputError, Level};
 /// What keeps the rest away, again at each later call; the connection is closed behind the answer.
 pub(crate) fn read_body(request: &mut Request<'_>, buffer: &mut [u8]) -> Result<usize, InputError> {
     let read = request.read_body(buffer);
-    if read.is_err() {
-        // What is left of the body would be taken for the next request.
-        request.close_connection();
-    }
-    read.map_err(|error| match error {
+    read.map_err(|error| unread(request, error))
+}
+
+/// As [`read_body`], of at most so many bytes that stay where they are.
+///
+/// # Errors
+/// As there.
+pub(crate) fn lend_body<'r>(request: &mut Request<'r>, most: usize) -> Result<Pieces<'r>, InputError> {
+    let read = request.lend_body(most);
+    read.map_err(|error| unread(request, error))
+}
+
+fn unread(request: &mut Request<'_>, error: BodyError) -> InputError {
+    // What is left of the body would be taken for the next request.
+    request.close_connection();
+    match error {
         BodyError::TooLarge => InputError::TooLarge,
         BodyError::Timeout => InputError::Timeout,
         BodyError::ClientGone => InputError::ClientGone,
         BodyError::Other { text, .. } => InputError::Failed(text),
-    })
+    }
 }
 
 /// Sends early hints ahead of the response.

@@ -12,11 +12,11 @@ use std::time::Duration;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    AddressFamily, ControlMessageOwned, MsgFlags, Shutdown, SockFlag, SockType, UnixAddr, connect, recvmsg, send,
-    setsockopt, shutdown, socket, sockopt,
+    AddressFamily, ControlMessageOwned, MsgFlags, Shutdown, SockFlag, SockType, UnixAddr, connect, recvmsg, setsockopt,
+    shutdown, socket, sockopt,
 };
 
-use super::stream::{moved_up, set_limit};
+use super::stream::{moved_up, send_parts, set_limit};
 
 /// Descriptors taken with one read; the kernel ends a read behind the first message that has any.
 const MOST_DESCRIPTORS: usize = 4;
@@ -83,19 +83,12 @@ impl Stream {
         Ok(())
     }
 
-    /// Sends everything.
+    /// Sends all parts, in order.
     ///
     /// # Errors
     /// `WouldBlock`: not within the limit. `BrokenPipe`, `ConnectionReset`: the other end is closed, or reads no more.
-    pub fn send(&self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            match send(self.socket.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL) {
-                Ok(sent) => bytes = bytes.get(sent..).unwrap_or_default(),
-                Err(nix::errno::Errno::EINTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
+    pub fn send(&self, parts: &[&[u8]]) -> io::Result<()> {
+        send_parts(&self.socket, parts, None, None)
     }
 
     /// Reads what is there, or waits for the first of it; 0 is the end. Descriptors that come along are put behind those in `descriptors`.
@@ -205,20 +198,20 @@ mod tests {
     #[test]
     fn bytes_go_both_ways_and_the_end_is_seen() {
         let (stream, mut theirs) = pair();
-        stream.send(b"hello").unwrap();
+        stream.send(&[b"hello"]).unwrap();
         let mut buffer = [0; 5];
         theirs.read_exact(&mut buffer).unwrap();
         theirs.write_all(b"answer").unwrap();
         assert_eq!((&buffer, receive(&stream).unwrap()), (b"hello", b"answer".to_vec()));
         drop(theirs);
         assert_eq!(receive(&stream).unwrap(), b"");
-        assert_eq!(stream.send(b"more").unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        assert_eq!(stream.send(&[b"more"]).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
     }
 
     #[test]
     fn a_peer_that_leaves_with_bytes_unread_resets() {
         let (stream, theirs) = pair();
-        stream.send(b"unread").unwrap();
+        stream.send(&[b"unread"]).unwrap();
         drop(theirs);
         assert_eq!(receive(&stream).unwrap_err().kind(), io::ErrorKind::ConnectionReset);
     }
@@ -255,7 +248,7 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("mod_wsgi-connect-{}", std::process::id()));
         let listener = UnixListener::bind(&folder).unwrap();
         let stream = Stream::connect(&folder, None, None).unwrap();
-        stream.send(b"hello").unwrap();
+        stream.send(&[b"hello"]).unwrap();
         assert!(!stream.is_all_read().unwrap());
         let (mut theirs, _) = listener.accept().unwrap();
         assert!(!stream.is_all_read().unwrap());

@@ -133,30 +133,7 @@ impl Stream {
     /// # Errors
     /// `WouldBlock`: the other end did not read in time. Others: it is gone.
     pub fn send(&self, parts: &[&[u8]], descriptor: Option<BorrowedFd<'_>>, wait: fn()) -> io::Result<()> {
-        let numbers: Vec<RawFd> = descriptor.iter().map(|descriptor| descriptor.as_raw_fd()).collect();
-        let mut slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
-        let mut rest = slices.as_mut_slice();
-        IoSlice::advance_slices(&mut rest, 0);
-        let (mut first, mut flags) = (true, MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT);
-        while !rest.is_empty() {
-            let rights = [ControlMessage::ScmRights(&numbers)];
-            let control = if first && !numbers.is_empty() { rights.as_slice() } else { &[] };
-            let now = rest.get(..rest.len().min(MOST_PARTS)).unwrap_or_default();
-            let sent = sendmsg::<()>(self.0.as_fd().as_raw_fd(), now, control, flags, None);
-            match sent {
-                Ok(sent) => {
-                    first = false;
-                    IoSlice::advance_slices(&mut rest, sent);
-                }
-                Err(Errno::EINTR) => {}
-                Err(Errno::EAGAIN) if flags.contains(MsgFlags::MSG_DONTWAIT) => {
-                    wait();
-                    flags.remove(MsgFlags::MSG_DONTWAIT);
-                }
-                Err(cause) => return Err(cause.into()),
-            }
-        }
-        Ok(())
+        send_parts(&self.0, parts, descriptor, Some(wait))
     }
 
     /// Sends as much of this as goes without waiting.
@@ -183,6 +160,38 @@ impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
+}
+
+/// Sends all parts, in order; `descriptor` goes with the first byte. `wait` is called once, before the first time that the thread has to wait.
+pub(super) fn send_parts(
+    socket: &impl AsFd,
+    parts: &[&[u8]],
+    descriptor: Option<BorrowedFd<'_>>,
+    mut wait: Option<fn()>,
+) -> io::Result<()> {
+    let numbers: Vec<RawFd> = descriptor.iter().map(|descriptor| descriptor.as_raw_fd()).collect();
+    let mut slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
+    let mut rest = slices.as_mut_slice();
+    IoSlice::advance_slices(&mut rest, 0);
+    let mut first = true;
+    while !rest.is_empty() {
+        let flags = MsgFlags::MSG_NOSIGNAL | wait.map_or(MsgFlags::empty(), |_| MsgFlags::MSG_DONTWAIT);
+        let rights = [ControlMessage::ScmRights(&numbers)];
+        let control = if first && !numbers.is_empty() { rights.as_slice() } else { &[] };
+        let now = rest.get(..rest.len().min(MOST_PARTS)).unwrap_or_default();
+        match sendmsg::<()>(socket.as_fd().as_raw_fd(), now, control, flags, None) {
+            Ok(sent) => {
+                first = false;
+                IoSlice::advance_slices(&mut rest, sent);
+            }
+            Err(Errno::EINTR) => {}
+            Err(cause) => match wait.take() {
+                Some(wait) if cause == Errno::EAGAIN => wait(),
+                _ => return Err(cause.into()),
+            },
+        }
+    }
+    Ok(())
 }
 
 /// The longest that one read or write on this socket may wait; zero is no limit.

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use crate::apache::{self, ClientTimeout, Level as LogLevel, Request};
-use crate::front::{hint, put_head, read_body};
+use crate::front::{hint, lend_body, put_head};
 use crate::wsgi::{Gone, Head, Hints, InputError, Quoted};
 
 /// What follows the bytes of one [`Client::send`].
@@ -19,11 +19,12 @@ pub(super) enum Then {
 
 /// The client of one request.
 pub(super) trait Client {
-    /// Reads some of the body; 0 is the end. An empty buffer only asks for the body (`100 Continue`).
+    /// Reads some of the body, at most so many bytes, and passes it on in parts; none are the end. With 0 it only asks for the body
+    /// (`100 Continue`).
     ///
     /// # Errors
-    /// [`InputError`]; again for every later call.
-    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, InputError>;
+    /// [`InputError`]; again for every later call. Nothing is passed on then.
+    fn read(&mut self, most: usize, pass: &mut dyn FnMut(&[&[u8]])) -> Result<(), InputError>;
 
     /// Sends these ahead of the response, if the client can take them.
     fn hint(&mut self, hints: &Hints);
@@ -93,8 +94,10 @@ impl Drop for Live<'_, '_> {
 }
 
 impl Client for Live<'_, '_> {
-    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, InputError> {
-        read_body(self.request, buffer)
+    fn read(&mut self, most: usize, pass: &mut dyn FnMut(&[&[u8]])) -> Result<(), InputError> {
+        let pieces = lend_body(self.request, most)?;
+        pass(&pieces.bytes().collect::<Vec<_>>());
+        Ok(())
     }
 
     fn hint(&mut self, hints: &Hints) {

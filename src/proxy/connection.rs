@@ -75,7 +75,7 @@ impl Connection {
         FromChild::Hello(Hello { secret: group.secret, connection: number })
             .encode(&mut hello)
             .map_err(io::Error::other)?;
-        stream.send(&hello)?;
+        stream.send(&[&hello])?;
         open.note(stream.closer());
         Ok(Connection {
             stream,
@@ -101,7 +101,7 @@ impl Connection {
     /// As [`Connection::send`].
     pub(super) fn ask(&mut self, request: &[u8]) -> Result<(), Broken> {
         self.sent = self.sent.wrapping_add(1);
-        self.send(request)
+        self.send(&[request])
     }
 
     /// Its number, and how many requests were sent on it: what its mark on the board is looked up with.
@@ -109,12 +109,12 @@ impl Connection {
         (self.number, self.sent)
     }
 
-    /// Sends whole frames.
+    /// Sends parts that together are whole frames.
     ///
     /// # Errors
     /// [`Broken::Unread`]: the worker is gone, or reads no more.
-    pub(super) fn send(&self, frames: &[u8]) -> Result<(), Broken> {
-        Ok(self.stream.send(frames)?)
+    pub(super) fn send(&self, parts: &[&[u8]]) -> Result<(), Broken> {
+        Ok(self.stream.send(parts)?)
     }
 
     /// Is the next frame here already?

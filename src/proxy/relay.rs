@@ -52,7 +52,7 @@ const LEAST_PART: usize = 4 * 1024;
 /// So much is gathered before it is passed on.
 const GATHERED: usize = 64 * 1024;
 /// So much of a body is read at a time, at most.
-const PIECE: usize = 256 * 1024;
+const PIECE: usize = 512 * 1024;
 /// So much of an answer that is not wanted is read to its end, to keep the connection.
 const UNWANTED: usize = 1024 * 1024;
 
@@ -68,7 +68,6 @@ pub(super) fn relay(connection: &mut Connection, client: &mut dyn Client, rules:
         unflushed: 0,
         body: None,
         heard: false,
-        frame: Vec::new(),
     };
     match relay.run() {
         Ok((outcome, whole)) => (outcome, whole && relay.connection.is_empty()),
@@ -92,8 +91,6 @@ struct Relay<'a, 'g> {
     body: Option<InputError>,
     /// A frame came.
     heard: bool,
-    /// A frame with a piece of the body.
-    frame: Vec<u8>,
 }
 
 /// Data on its way to the client.
@@ -272,30 +269,29 @@ impl Relay<'_, '_> {
         if self.unflushed > 0 || self.waiting > 0 {
             self.flush()?;
         }
-        let Relay { client, frame, .. } = self;
-        // The bytes stay where they are read to, behind the header.
-        let most_now = most.min(PIECE).min(BODY_MOST);
-        frame.resize(wire::body_header(0).len() + most_now, 0);
-        let Some((header, room)) = frame.split_first_chunk_mut() else { return Ok(()) };
-        let read = client.read(room);
-        let encoded = match &read {
-            Ok(got) if *got > 0 || most == 0 => {
-                *header = wire::body_header(*got);
-                frame.truncate(frame.len() - most_now + got);
-                Ok(())
-            }
-            Ok(_) => encode(FromChild::BodyEnd, frame),
-            Err(error) => encode(
+        let Relay { client, connection, .. } = self;
+        let mut sent = Ok(());
+        // The bytes stay where httpd has put them.
+        let read = client.read(most.min(PIECE).min(BODY_MOST), &mut |parts| {
+            let length = parts.iter().map(|part| part.len()).sum();
+            let header = wire::body_header(length);
+            sent = if length > 0 || most == 0 {
+                connection.send(&[&[header.as_slice()], parts].concat())
+            } else {
+                say(connection, FromChild::BodyEnd)
+            };
+        });
+        if let Err(error) = &read {
+            sent = say(
+                connection,
                 FromChild::BodyError(match error {
                     InputError::TooLarge => BodyError::TooLarge,
                     InputError::Timeout => BodyError::Timeout,
                     InputError::ClientGone => BodyError::ClientGone,
                     InputError::Failed(text) => BodyError::Failed(text),
                 }),
-                frame,
-            ),
-        };
-        encoded.map_err(Broken::from)?;
+            );
+        }
         if let Err(error) = read
             && self.body.is_none()
         {
@@ -309,7 +305,7 @@ impl Relay<'_, '_> {
             self.client.log(level, &line);
             self.body = Some(error);
         }
-        match self.connection.send(&self.frame) {
+        match sent {
             // It reads no more; what it still says counts.
             Err(Broken::Unread) => Ok(()),
             sent => Ok(sent?),
@@ -399,9 +395,10 @@ impl Relay<'_, '_> {
     }
 }
 
-fn encode(said: FromChild<'_>, frame: &mut Vec<u8>) -> Result<(), FrameError> {
-    frame.clear();
-    said.encode(frame)
+fn say(connection: &Connection, said: FromChild<'_>) -> Result<(), Broken> {
+    let mut frame = Vec::new();
+    said.encode(&mut frame)?;
+    connection.send(&[&frame])
 }
 
 fn bad(group: &Quoted<'_>, cause: &str) -> String {

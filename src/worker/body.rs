@@ -9,7 +9,7 @@ use crate::wsgi::InputError;
 
 /// So much is asked for at a time, at most; what the application has not asked for yet waits in the connection. The child sends what came,
 /// and waits only for the first of it.
-const PIECE: usize = 240 * 1024;
+const PIECE: usize = 512 * 1024;
 /// And at least: a filter of httpd's may make more of the body than the client has said.
 const LEAST: usize = 16 * 1024;
 

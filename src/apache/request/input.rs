@@ -5,9 +5,9 @@
 
 use std::ffi::{c_char, c_int};
 use std::ptr;
-use std::slice;
 use std::time::Duration;
 
+use super::pieces::{Buffer, Piece, Pieces, Sink};
 use super::{Request, field};
 use crate::bindings as raw;
 
@@ -62,7 +62,7 @@ impl Default for State {
     }
 }
 
-impl Request<'_> {
+impl<'r> Request<'r> {
     /// Reads at least one byte, unless `buffer` is empty, and what else came by then, and answers how many; 0 is the end of the body. Blocks.
     ///
     /// An empty `buffer` asks for nothing, but a client that waits for `100 Continue` gets it.
@@ -70,16 +70,33 @@ impl Request<'_> {
     /// # Errors
     /// Whatever keeps the rest of the body away; the same at each later call.
     pub(crate) fn read_body(&mut self, buffer: &mut [u8]) -> Result<usize, BodyError> {
+        let length = buffer.len();
+        let mut buffer = Buffer::new(buffer);
+        self.read_to(&mut buffer)?;
+        Ok(length - buffer.room())
+    }
+
+    /// As [`Request::read_body`], but what was read, at most so many bytes, stays where it lies.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn lend_body(&mut self, most: usize) -> Result<Pieces<'r>, BodyError> {
+        let mut pieces = Pieces::new(most);
+        self.read_to(&mut pieces)?;
+        Ok(pieces)
+    }
+
+    fn read_to(&mut self, sink: &mut impl Sink<'r>) -> Result<(), BodyError> {
         if let Some(ahead) = self.input.ahead.get(self.input.taken..).filter(|ahead| !ahead.is_empty()) {
-            let count = ahead.len().min(buffer.len());
-            buffer.iter_mut().zip(ahead).for_each(|(to, from)| *to = *from);
+            let count = ahead.len().min(sink.room());
+            sink.copy(ahead.get(..count).unwrap_or_default());
             self.input.taken += count;
-            return Ok(count);
+            return Ok(());
         }
         if let Some(end) = &self.input.end {
-            return end.clone().map(|()| 0);
+            return end.clone();
         }
-        let read = self.read_on(buffer);
+        let read = self.read_on(sink);
         if let Err(error) = &read {
             self.input.end = Some(Err(error.clone()));
         }
@@ -100,7 +117,9 @@ impl Request<'_> {
         }
         self.make_brigade();
         let mut body = vec![0; length];
-        let held = self.fill(&mut body, 0);
+        let mut buffer = Buffer::new(&mut body);
+        self.fill(&mut buffer);
+        let held = length - buffer.room();
         if held == length {
             return Some(body);
         }
@@ -109,17 +128,15 @@ impl Request<'_> {
         None
     }
 
-    /// Reads into `buffer` behind what it holds what else came already; how much it holds then. An error is kept for the next read.
-    fn fill(&mut self, buffer: &mut [u8], mut held: usize) -> usize {
-        while let Some(room) = buffer.get_mut(held..).filter(|room| !room.is_empty()) {
-            let came = self.fetch(self.input.brigade, room.len(), Wait::No).and_then(|()| self.take(room));
-            held += came.as_ref().copied().unwrap_or(0);
-            if !matches!(came, Ok(1..)) {
+    /// Reads what else came already, as long as there is room. An error is kept for the next read.
+    fn fill(&mut self, sink: &mut impl Sink<'r>) {
+        while sink.room() > 0 {
+            let came = self.fetch(self.input.brigade, sink.room(), Wait::No).and_then(|()| self.take(sink));
+            if !matches!(came, Ok(true)) {
                 self.input.end = self.input.end.take().or(came.err().map(Err));
                 break;
             }
         }
-        held
     }
 
     /// Nobody reads the body: whoever answers in place of this request, such as an error document, has none. The connection ends with the
@@ -149,31 +166,31 @@ impl Request<'_> {
         }
     }
 
-    fn read_on(&mut self, buffer: &mut [u8]) -> Result<usize, BodyError> {
+    fn read_on(&mut self, sink: &mut impl Sink<'r>) -> Result<(), BodyError> {
         self.forget_expectation();
-        if buffer.is_empty() {
-            return self.ask_to_continue().map(|()| 0);
+        if sink.room() == 0 {
+            return self.ask_to_continue();
         }
         self.make_brigade();
         loop {
-            let taken = self.take(buffer)?;
-            if taken == 0
-                && let Some(end) = &self.input.end
-            {
-                return end.clone().map(|()| 0);
+            let took = self.take(sink)?;
+            if took {
+                if self.input.end.is_none() && self.may_read_ahead() {
+                    self.fill(sink);
+                }
+                return Ok(());
             }
-            if taken > 0 {
-                let more = self.input.end.is_none() && self.may_read_ahead();
-                return Ok(if more { self.fill(buffer, taken) } else { taken });
+            if let Some(end) = &self.input.end {
+                return end.clone();
             }
-            self.fetch(self.input.brigade, buffer.len(), Wait::Yes)?;
+            self.fetch(self.input.brigade, sink.room(), Wait::Yes)?;
         }
     }
 
-    /// Copies what the brigade holds, as much as there is room for.
-    fn take(&mut self, buffer: &mut [u8]) -> Result<usize, BodyError> {
-        let mut taken = 0;
-        while let Some(room) = buffer.get_mut(taken..).filter(|room| !room.is_empty()) {
+    /// Takes what the brigade holds, as much as there is room for; false where that is nothing.
+    fn take(&mut self, sink: &mut impl Sink<'r>) -> Result<bool, BodyError> {
+        let mut took = false;
+        while sink.room() > 0 {
             // SAFETY: a brigade of this request.
             let bucket = unsafe { raw::wsgi_shim_brigade_first(self.input.brigade) };
             if bucket.is_null() {
@@ -195,14 +212,17 @@ impl Request<'_> {
                 unsafe { raw::wsgi_shim_bucket_delete(bucket) };
                 continue;
             }
-            match self.take_from(bucket, room) {
-                Ok(count) => taken += count,
+            match self.take_from(bucket, sink.room()) {
+                Ok(piece) => {
+                    took |= !piece.bytes().is_empty();
+                    sink.put(piece);
+                }
                 // What was read first goes out first; the next call meets the error again.
-                Err(_) if taken > 0 => break,
+                Err(_) if took => break,
                 Err(error) => return Err(error),
             }
         }
-        Ok(taken)
+        Ok(took)
     }
 
     /// Has the client given up a body that seems to be whole? Where one of unknown length comes as a stream of HTTP/2, mod_http2 ends it when
@@ -219,7 +239,8 @@ impl Request<'_> {
             })
     }
 
-    fn take_from(&mut self, bucket: *mut raw::apr_bucket, room: &mut [u8]) -> Result<usize, BodyError> {
+    /// The first data of a bucket of the brigade, so many bytes at most.
+    fn take_from(&mut self, bucket: *mut raw::apr_bucket, most: usize) -> Result<Piece<'r>, BodyError> {
         let mut data: *const c_char = ptr::null();
         let mut length = 0;
         // SAFETY: a live bucket, and places for a pointer and a length.
@@ -227,24 +248,16 @@ impl Request<'_> {
         if status != 0 {
             return Err(self.error_of(status));
         }
-        if length > room.len() {
+        if length > most {
             // SAFETY: a live bucket that was read, and a point inside.
-            let status = unsafe { raw::wsgi_shim_bucket_split(bucket, room.len()) };
+            let status = unsafe { raw::wsgi_shim_bucket_split(bucket, most) };
             if status != 0 {
                 return Err(self.error_of(status));
             }
-            length = room.len();
+            length = most;
         }
-        if length > 0 {
-            // SAFETY: APR gave this much data, which stays until the bucket goes.
-            let data = unsafe { slice::from_raw_parts(data.cast::<u8>(), length) };
-            for (to, from) in room.iter_mut().zip(data) {
-                *to = *from;
-            }
-        }
-        // SAFETY: a live bucket of the brigade; it is not used again.
-        unsafe { raw::wsgi_shim_bucket_delete(bucket) };
-        Ok(length)
+        // SAFETY: a live bucket of this request's brigade, which was read; it is not used again.
+        Ok(unsafe { Piece::take(bucket, data.cast::<u8>(), length) })
     }
 
     fn fetch(&mut self, brigade: *mut raw::apr_bucket_brigade, wanted: usize, wait: Wait) -> Result<(), BodyError> {

@@ -10,6 +10,7 @@ mod input;
 mod mapping;
 mod next;
 mod output;
+mod pieces;
 mod response;
 
 use std::ffi::{CStr, c_char};
@@ -30,6 +31,7 @@ pub(crate) use connection::ClientTimeout;
 pub(crate) use input::BodyError;
 pub(crate) use mapping::{FileKind, PathInfo};
 pub(crate) use output::Then;
+pub(crate) use pieces::Pieces;
 
 /// A live request.
 pub(crate) struct Request<'r> {
