@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const MOMENT: Duration = Duration::from_millis(5);
 
 /// Where all is quick, so many are woken before the first of them is awake. To wake one for each turn would cost more than the turn.
-const WAKING: usize = 4;
+const WAKING: usize = 8;
 /// Who has waited for longer, and wakes in vain there, goes on to wait for the GIL itself, and is next.
 const FAIR: Duration = Duration::from_millis(1);
 
@@ -95,53 +95,47 @@ impl Line {
 
     fn wait(&self) {
         self.behind.fetch_add(1, Ordering::SeqCst);
-        let (began, turns) = (Instant::now(), self.turns.load(Ordering::Relaxed));
-        let mut slept = false;
-        loop {
-            // Whoever leaves from now on finds this thread asleep.
-            let mut sleepers = self.sleepers();
-            let may_pass = slept || self.is_quick() || sleepers.is_empty();
-            if may_pass && self.step_ahead() {
-                break;
-            }
-            let (patience, waited) = (if self.is_quick() { MOMENT } else { PATIENCE }, began.elapsed());
-            let passed_over = slept && self.is_quick() && waited > FAIR;
-            if passed_over || waited >= patience {
-                if self.turns.load(Ordering::Relaxed) == turns {
-                    // Whoever is ahead does not go on.
-                    self.cost.store(MOST, Ordering::Relaxed);
-                }
-                self.ahead.fetch_add(1, Ordering::SeqCst);
-                break;
-            }
-            let this = Arc::new(Sleeper::this());
-            if slept {
-                sleepers.push_front(Arc::clone(&this));
-            } else {
-                sleepers.push_back(Arc::clone(&this));
-            }
-            drop(sleepers);
-            self.sleep(&this, patience.saturating_sub(waited));
-            slept = true;
-        }
+        self.wait_behind();
         self.behind.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    fn wait_behind(&self) {
+        let (began, mut turns) = (Instant::now(), self.turns.load(Ordering::Relaxed));
+        // Whoever leaves from now on finds this thread asleep.
+        let mut sleepers = self.sleepers();
+        if (self.is_quick() || sleepers.is_empty()) && self.step_ahead() {
+            return;
+        }
+        let this = Arc::new(Sleeper::this());
+        sleepers.push_back(Arc::clone(&this));
+        drop(sleepers);
+        loop {
+            let woken = this.sleep(if self.is_quick() { MOMENT } else { PATIENCE });
+            let mut sleepers = self.sleepers();
+            // One that wakes by itself may be woken before it is here.
+            if woken || this.is_woken() {
+                self.waking.fetch_sub(1, Ordering::SeqCst);
+                let passed_over = self.is_quick() && began.elapsed() > FAIR;
+                if self.step_ahead_of(if passed_over { AHEAD } else { self.most() }) {
+                    return;
+                }
+                this.woken.store(false, Ordering::Release);
+                sleepers.push_front(Arc::clone(&this));
+                continue;
+            }
+            let before = std::mem::replace(&mut turns, self.turns.load(Ordering::Relaxed));
+            if before == turns {
+                // Whoever is ahead does not go on.
+                sleepers.retain(|one| !Arc::ptr_eq(one, &this));
+                self.cost.store(MOST, Ordering::Relaxed);
+                self.ahead.fetch_add(1, Ordering::SeqCst);
+                return;
+            }
+        }
     }
 
     fn sleepers(&self) -> MutexGuard<'_, VecDeque<Arc<Sleeper>>> {
         self.sleepers.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Until it is woken, or that time is over.
-    fn sleep(&self, sleeper: &Arc<Sleeper>, most: Duration) {
-        if !sleeper.sleep(most) {
-            let mut sleepers = self.sleepers();
-            if let Some(place) = sleepers.iter().position(|one| Arc::ptr_eq(one, sleeper)) {
-                sleepers.remove(place);
-                return;
-            }
-            // It was woken just now.
-        }
-        self.waking.fetch_sub(1, Ordering::SeqCst);
     }
 
     /// Wakes the first of those asleep, where there is room for it.
@@ -155,8 +149,10 @@ impl Line {
         }
         let Some(first) = sleepers.pop_front() else { return };
         self.waking.fetch_add(1, Ordering::SeqCst);
+        // Together: it is asleep for whoever has the lock, or it was woken.
+        first.woken.store(true, Ordering::Release);
         drop(sleepers);
-        first.wake();
+        first.thread.unpark();
     }
 
     /// Is there room for one more, beside those that are waking?
@@ -166,7 +162,16 @@ impl Line {
     }
 
     fn step_ahead(&self) -> bool {
-        let most = if self.is_quick() { 1 } else { AHEAD };
+        self.step_ahead_of(self.most())
+    }
+
+    /// So many may be ahead.
+    fn most(&self) -> usize {
+        if self.is_quick() { 1 } else { AHEAD }
+    }
+
+    /// Where fewer than so many are ahead.
+    fn step_ahead_of(&self, most: usize) -> bool {
         let more = |ahead| (ahead < most).then_some(ahead + 1);
         self.ahead.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).is_ok()
     }
@@ -219,15 +224,14 @@ impl Sleeper {
         Sleeper { thread: thread::current(), woken: AtomicBool::new(false) }
     }
 
-    fn wake(&self) {
-        self.woken.store(true, Ordering::Release);
-        self.thread.unpark();
+    fn is_woken(&self) -> bool {
+        self.woken.load(Ordering::Acquire)
     }
 
     /// False where nobody woke it in that time.
     fn sleep(&self, most: Duration) -> bool {
         let began = Instant::now();
-        while !self.woken.load(Ordering::Acquire) {
+        while !self.is_woken() {
             let Some(left) = most.checked_sub(began.elapsed()) else { return false };
             thread::park_timeout(left);
         }

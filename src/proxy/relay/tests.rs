@@ -307,15 +307,17 @@ fn a_file_comes_as_a_descriptor() {
         let mut peer = Peer::asked(&listeners[0]);
         peer.say(&Answer::head("200 OK", &[]).0);
         let frame = Answer::default().and(&FromWorker::File { offset: 2, length: 3 }).0;
+        let rest = Answer::default().data(b"!").end();
         if with {
             let rights = [file.as_raw_fd()];
             let control = [ControlMessage::ScmRights(&rights)];
             let parts = [IoSlice::new(&frame)];
             sendmsg::<()>(peer.stream.as_raw_fd(), &parts, &control, MsgFlags::empty(), None).unwrap();
+            peer.say(&rest);
         } else {
-            peer.say(&frame);
+            // At once: the child hangs up at the frame.
+            peer.say(&[frame, rest].concat());
         }
-        peer.say(&Answer::default().data(b"!").end());
     };
     let (site, mut client) = (site(), Scripted::default());
     let outcome = site.exchange(Body::None, &mut client, |listeners| with_file(listeners, true));
