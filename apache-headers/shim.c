@@ -211,6 +211,11 @@ void wsgi_shim_bucket_destroy(apr_bucket *bucket)
     apr_bucket_destroy(bucket);
 }
 
+apr_status_t wsgi_shim_bucket_setaside(apr_bucket *bucket, apr_pool_t *pool)
+{
+    return apr_bucket_setaside(bucket, pool);
+}
+
 int wsgi_shim_bucket_is_eos(const apr_bucket *bucket)
 {
     return APR_BUCKET_IS_EOS(bucket);

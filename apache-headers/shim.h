@@ -25,6 +25,7 @@ apr_status_t wsgi_shim_bucket_copy(apr_bucket *bucket, apr_bucket **copy);
 void wsgi_shim_bucket_delete(apr_bucket *bucket);
 void wsgi_shim_bucket_remove(apr_bucket *bucket); /* it is nobody's then, to be destroyed */
 void wsgi_shim_bucket_destroy(apr_bucket *bucket);
+apr_status_t wsgi_shim_bucket_setaside(apr_bucket *bucket, apr_pool_t *pool);
 int wsgi_shim_bucket_is_eos(const apr_bucket *bucket);
 int wsgi_shim_bucket_is_metadata(const apr_bucket *bucket);
 int wsgi_shim_bucket_error_status(const apr_bucket *bucket); /* 0: not an error bucket */

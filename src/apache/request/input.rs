@@ -81,7 +81,7 @@ impl<'r> Request<'r> {
     /// # Errors
     /// As there.
     pub(crate) fn lend_body(&mut self, most: usize) -> Result<Pieces<'r>, BodyError> {
-        let mut pieces = Pieces::new(most);
+        let mut pieces = Pieces::new(most, self.pool().as_raw());
         self.read_to(&mut pieces)?;
         Ok(pieces)
     }

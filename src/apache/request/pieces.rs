@@ -1,7 +1,8 @@
 //! Pieces of a body, where httpd's filters have put them.
 
+use std::ffi::c_char;
 use std::marker::PhantomData;
-use std::slice;
+use std::{ptr, slice};
 
 use crate::bindings as raw;
 
@@ -25,6 +26,24 @@ impl Piece<'_> {
         // SAFETY: as the caller says.
         unsafe { raw::wsgi_shim_bucket_remove(bucket) };
         Piece { bucket, data, length, _request: PhantomData }
+    }
+
+    /// Has the data last longer than until the filters are called again, which use a buffer of theirs for the next (mod_ssl does). False
+    /// where that can't be had.
+    fn set_aside(&mut self, pool: *mut raw::apr_pool_t) -> bool {
+        // SAFETY: a live bucket, and the pool of its request.
+        if unsafe { raw::wsgi_shim_bucket_setaside(self.bucket, pool) } != 0 {
+            return false;
+        }
+        let mut data: *const c_char = ptr::null();
+        let mut length = 0;
+        // SAFETY: as above, and places for a pointer and a length. What was read once is in memory: nothing is left to be put behind it.
+        let status = unsafe { raw::wsgi_shim_bucket_read(self.bucket, &raw mut data, &raw mut length) };
+        let kept = status == 0 && length == self.length;
+        if kept {
+            self.data = data.cast();
+        }
+        kept
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
@@ -83,6 +102,7 @@ impl<'r> Sink<'r> for Buffer<'_> {
 pub(crate) struct Pieces<'r> {
     all: Vec<Kept<'r>>,
     room: usize,
+    pool: *mut raw::apr_pool_t,
 }
 
 enum Kept<'r> {
@@ -91,9 +111,9 @@ enum Kept<'r> {
 }
 
 impl<'r> Pieces<'r> {
-    /// Of so many bytes at most.
-    pub(super) fn new(most: usize) -> Pieces<'r> {
-        Pieces { all: Vec::new(), room: most }
+    /// Of so many bytes at most, of a request with this pool.
+    pub(super) fn new(most: usize, pool: *mut raw::apr_pool_t) -> Pieces<'r> {
+        Pieces { all: Vec::new(), room: most, pool }
     }
 
     /// What they hold; none where they are the end of the body.
@@ -110,13 +130,17 @@ impl<'r> Sink<'r> for Pieces<'r> {
         self.room
     }
 
-    fn put(&mut self, piece: Piece<'r>) {
+    fn put(&mut self, mut piece: Piece<'r>) {
         let length = piece.bytes().len();
         if length < LEAST {
             return self.copy(piece.bytes());
         }
         self.room = self.room.saturating_sub(length);
-        self.all.push(Kept::Lent(piece));
+        if piece.set_aside(self.pool) {
+            self.all.push(Kept::Lent(piece));
+        } else {
+            self.all.push(Kept::Own(piece.bytes().to_vec()));
+        }
     }
 
     fn copy(&mut self, bytes: &[u8]) {
@@ -134,7 +158,7 @@ mod tests {
 
     #[test]
     fn copies_are_gathered() {
-        let mut pieces = Pieces::new(10);
+        let mut pieces = Pieces::new(10, ptr::null_mut());
         pieces.copy(b"one");
         pieces.copy(b"two");
         assert_eq!((pieces.bytes().collect::<Vec<_>>(), pieces.room()), (vec![b"onetwo".as_slice()], 4));
