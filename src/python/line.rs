@@ -45,6 +45,10 @@ pub(super) struct Line {
     /// How many have left; it begins again at 0.
     turns: AtomicU32,
     ahead: AtomicUsize,
+    /// So many of those ahead have the GIL, or had it, and keep their turn.
+    keepers: AtomicUsize,
+    /// So many of them did not go on while others waited; nobody waits for them.
+    stuck: AtomicUsize,
     behind: AtomicUsize,
     /// Those of them that are asleep.
     sleepers: Mutex<VecDeque<Arc<Sleeper>>>,
@@ -75,6 +79,8 @@ impl Line {
         Line {
             turns: AtomicU32::new(0),
             ahead: AtomicUsize::new(0),
+            keepers: AtomicUsize::new(0),
+            stuck: AtomicUsize::new(0),
             behind: AtomicUsize::new(0),
             sleepers: Mutex::new(VecDeque::new()),
             waking: AtomicUsize::new(0),
@@ -116,7 +122,7 @@ impl Line {
             if woken || this.is_woken() {
                 self.waking.fetch_sub(1, Ordering::SeqCst);
                 let passed_over = self.is_quick() && began.elapsed() > FAIR;
-                if self.step_ahead_of(if passed_over { AHEAD } else { self.most() }) {
+                if self.step_ahead_of(if passed_over { self.most_at_the_gil() } else { self.most() }) {
                     return;
                 }
                 this.woken.store(false, Ordering::Release);
@@ -127,6 +133,7 @@ impl Line {
             if before == turns {
                 // Whoever is ahead does not go on.
                 sleepers.retain(|one| !Arc::ptr_eq(one, &this));
+                self.stuck.store(self.keepers.load(Ordering::SeqCst), Ordering::SeqCst);
                 self.cost.store(MOST, Ordering::Relaxed);
                 self.ahead.fetch_add(1, Ordering::SeqCst);
                 return;
@@ -158,7 +165,8 @@ impl Line {
     /// Is there room for one more, beside those that are waking?
     fn has_room(&self) -> bool {
         let (ahead, waking) = (self.ahead.load(Ordering::SeqCst), self.waking.load(Ordering::SeqCst));
-        if self.is_quick() { ahead == 0 && waking < WAKING } else { ahead + waking < AHEAD }
+        let most = self.most();
+        if self.is_quick() { ahead < most && waking < WAKING } else { ahead + waking < most }
     }
 
     fn step_ahead(&self) -> bool {
@@ -167,7 +175,12 @@ impl Line {
 
     /// So many may be ahead.
     fn most(&self) -> usize {
-        if self.is_quick() { 1 } else { AHEAD }
+        if self.is_quick() { 1 + self.stuck.load(Ordering::SeqCst) } else { self.most_at_the_gil() }
+    }
+
+    /// So many may be ahead where [`AHEAD`] wait for the GIL: who keeps his turn does not.
+    fn most_at_the_gil(&self) -> usize {
+        AHEAD + self.keepers.load(Ordering::SeqCst)
     }
 
     /// Where fewer than so many are ahead.
@@ -184,7 +197,9 @@ impl Line {
     /// The thread that stood in line has the GIL. It keeps its turn, if what it has begun is as quick as the others.
     pub(super) fn arrived(&self, keeps: bool) -> Turn {
         let kept = keeps && self.is_quick();
-        if !kept {
+        if kept {
+            self.keepers.fetch_add(1, Ordering::SeqCst);
+        } else {
             self.leave();
         }
         Turn { since: Instant::now(), kept }
@@ -196,6 +211,10 @@ impl Line {
         self.pace.note(took);
         self.note_cost(took);
         if turn.kept {
+            let keepers = self.keepers.fetch_sub(1, Ordering::SeqCst).saturating_sub(1);
+            if self.stuck.load(Ordering::SeqCst) > keepers {
+                self.stuck.fetch_min(keepers, Ordering::SeqCst);
+            }
             self.leave();
         }
     }
@@ -346,6 +365,25 @@ mod tests {
         assert_eq!((line.is_quick(), ended(&line)), (false, [0, 0]));
         line.stand();
         assert!(line.step_ahead(), "several wait for the GIL again");
+    }
+
+    #[test]
+    fn those_that_keep_their_turn_and_do_not_go_on_hold_up_others_once() {
+        let line = quick();
+        let keepers: Vec<Turn> = (0..2 * AHEAD)
+            .map(|_| {
+                line.ahead.fetch_add(1, Ordering::SeqCst);
+                line.arrived(true)
+            })
+            .collect();
+        pass(&line, 1, Duration::ZERO);
+        assert!(!line.is_quick() && line.step_ahead(), "others wait for the GIL");
+        line.leave();
+        pass(&line, MOST / MAY_COST, Duration::ZERO);
+        assert!(line.is_quick() && line.step_ahead() && !line.step_ahead(), "one in a turn, as without them");
+        line.leave();
+        keepers.iter().for_each(|turn| line.over(turn));
+        assert_eq!((ended(&line), line.most_at_the_gil(), line.stuck.load(Ordering::SeqCst)), ([0, 0], AHEAD, 0));
     }
 
     #[test]
