@@ -2,7 +2,6 @@
 
 use std::ffi::{c_char, c_int};
 use std::ptr::NonNull;
-use std::sync::LazyLock;
 
 use crate::bindings as raw;
 
@@ -86,42 +85,12 @@ impl Scoreboard {
     }
 }
 
-/// This child's place, and how many threads one may have; none where httpd keeps no scoreboard.
-static OWN: LazyLock<Option<(c_int, c_int)>> = LazyLock::new(|| {
-    let board = Scoreboard::read()?;
-    let own = i32::try_from(std::process::id()).ok()?;
-    let process = board.processes.iter().find(|process| process.pid == own)?;
-    Some((process.number, board.thread_limit))
-});
-
-/// Whether a thread of this child waits for a connection, and the child is not about to end. In a child, on any thread.
-pub(crate) fn has_idle_thread() -> bool {
-    let Some((process, threads)) = *OWN else { return false };
-    let stays = score(process).is_some_and(|score| score.quiescing == 0);
-    stays && (0..threads).any(|thread| is_idle(process, thread))
-}
-
-fn is_idle(process: c_int, thread: c_int) -> bool {
-    // SAFETY: numbers below the limits; NULL or memory that stays as long as the child.
-    let score = unsafe { raw::ap_get_scoreboard_worker_from_indexes(process, thread) };
-    NonNull::new(score).is_some_and(|score| {
-        // SAFETY: as above.
-        let status = unsafe { &raw const (*score.as_ptr()).status };
-        // SAFETY: as above. Another thread may write it meanwhile: any value is a value.
-        u32::from(unsafe { status.read_volatile() }) == raw::SERVER_READY
-    })
-}
-
-fn score(process: c_int) -> Option<raw::process_score> {
-    // SAFETY: a number below the limit; NULL or memory that stays as long as the child.
-    let score = NonNull::new(unsafe { raw::ap_get_scoreboard_process(process) })?;
-    // SAFETY: as above; plain numbers, copied. Another process may write one meanwhile: any value is a value.
-    Some(unsafe { score.as_ptr().read_volatile() })
-}
-
 impl Process {
     fn read(number: c_int, threads: c_int) -> Option<Process> {
-        let score = score(number)?;
+        // SAFETY: a number below the limit; NULL or memory that stays as long as the child.
+        let score = NonNull::new(unsafe { raw::ap_get_scoreboard_process(number) })?;
+        // SAFETY: as above; plain numbers, copied. Another process may write one meanwhile: any value is a value.
+        let score = unsafe { score.as_ptr().read_volatile() };
         Some(Process {
             number,
             pid: score.pid,

@@ -11,18 +11,17 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::apache::{Request, scoreboard, server};
+use crate::apache::{Request, server};
 
 /// What is at once: microseconds. On a busy machine most of it is the way through the listener.
 const AT_ONCE: i64 = 5_000;
 /// So many requests in a row must have come at once before the next one is waited for.
 const TRUST: u32 = 2;
-/// So many a thread takes in a row: clients that come by way of the listener have their turn.
+/// So many a thread takes in a row, at most: clients that come by way of the listener have their turn.
 #[derive(Clone, Copy)]
 pub(crate) enum Turn {
     Embedded = 64,
-    /// Where requests that wait for something share the threads of a daemon process, the slowest of them come later with more. Where another
-    /// thread of the child is idle there is no limit; in embedded mode a single client had 0.41 of the requests/s so.
+    /// Where requests that wait for something share the threads of a daemon process, the slowest of them come later with more.
     Daemon = 16,
 }
 /// A request that took longer is not worth it: microseconds.
@@ -42,7 +41,7 @@ pub(crate) fn expect_next(request: &mut Request<'_>, turn: Turn) {
     }
     let (asked, answered) = (request.arrived(), now());
     let Some(habit) = request.of_connection::<Habit>() else { return };
-    if habit.asks_again(asked, answered, turn, scoreboard::has_idle_thread) {
+    if habit.asks_again(asked, answered, turn) {
         request.flush_connection();
         request.when_over(|habit: &mut Habit, client| {
             let came = Seat::take().is_some_and(|_seat| client.sends_within(PATIENCE));
@@ -63,15 +62,12 @@ struct Habit {
 }
 
 impl Habit {
-    /// Is its next request to be waited for, now that it has an answer? Times are microseconds since the epoch; `is_idle` tells whether another
-    /// thread is free for other clients.
-    fn asks_again(&mut self, asked: i64, answered: i64, turn: Turn, is_idle: impl FnOnce() -> bool) -> bool {
+    /// Is its next request to be waited for, now that it has an answer? Times are microseconds since the epoch.
+    fn asks_again(&mut self, asked: i64, answered: i64, turn: Turn) -> bool {
         let quick = (0..=AT_ONCE).contains(&asked.saturating_sub(self.answered));
         self.quick = if quick { self.quick.saturating_add(1) } else { 0 };
         self.answered = answered;
-        self.quick >= TRUST
-            && answered.saturating_sub(asked) <= SHORT
-            && (!self.quick.is_multiple_of(turn as u32) || (matches!(turn, Turn::Daemon) && is_idle()))
+        self.quick >= TRUST && !self.quick.is_multiple_of(turn as u32) && answered.saturating_sub(asked) <= SHORT
     }
 }
 
@@ -111,15 +107,11 @@ mod tests {
 
     /// Asks again so many microseconds after each answer, which takes so long; tells after which answers it was waited for.
     fn waited_for(took: i64, pauses: impl IntoIterator<Item = i64>) -> Vec<bool> {
-        beside(false, took, pauses)
-    }
-
-    fn beside(idle: bool, took: i64, pauses: impl IntoIterator<Item = i64>) -> Vec<bool> {
         let (mut habit, mut time) = (Habit::default(), 1_000_000_000);
         let ask = |pause: i64| {
             let asked = time + pause;
             time = asked + took;
-            habit.asks_again(asked, time, Turn::Daemon, || idle)
+            habit.asks_again(asked, time, Turn::Daemon)
         };
         pauses.into_iter().map(ask).collect()
     }
@@ -142,9 +134,9 @@ mod tests {
     }
 
     #[test]
-    fn others_have_their_turn_where_no_thread_is_idle() {
-        let longest = |turns: Vec<bool>| turns.split(|waited| !waited).map(<[bool]>::len).max();
-        assert_eq!(longest(waited_for(100, [20; 100])), Some(Turn::Daemon as usize - 1));
-        assert_eq!(longest(beside(true, 100, [20; 100])), Some(98));
+    fn others_have_their_turn() {
+        let turns = waited_for(100, [20; 100]);
+        let longest = turns.split(|waited| !waited).map(<[bool]>::len).max();
+        assert_eq!(longest, Some(Turn::Daemon as usize - 1));
     }
 }

@@ -44,7 +44,7 @@ pub struct Gone;
 /// What follows the bytes of one [`Host::send`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Then {
-    /// More may come, at some time: what is there goes to the client now.
+    /// More may come, at some time: what is there goes to the client now, or in a moment without a further call.
     Flush,
     /// The response is complete.
     End,
