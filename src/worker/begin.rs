@@ -291,9 +291,12 @@ fn start_threads(
     let _ = process.watch.set(orders);
     named("wsgi:control".to_owned()).spawn(move || control::run(process, arrivals))?;
     named("wsgi:watch".to_owned()).spawn(move || watch::run(process, &received))?;
-    named("wsgi:flush".to_owned()).spawn(|| process.flush.run())?;
     let serving = move || {
-        for thread in 0..usize::try_from(process.group.options.threads()).unwrap_or(0) {
+        let threads = usize::try_from(process.group.options.threads()).unwrap_or(0);
+        if threads > 0 {
+            named("wsgi:flush".to_owned()).spawn(|| process.flush.run())?;
+        }
+        for thread in 0..threads {
             let stack = process.group.options.stack_size().unwrap_or(STACK);
             named(format!("wsgi:{}", thread + 1)).stack_size(stack).spawn(move || serve::run(process, thread))?;
         }
