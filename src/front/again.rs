@@ -18,12 +18,9 @@ const AT_ONCE: i64 = 5_000;
 /// So many requests in a row must have come at once before the next one is waited for.
 const TRUST: u32 = 2;
 /// So many a thread takes in a row, at most: clients that come by way of the listener have their turn.
-#[derive(Clone, Copy)]
-pub(crate) enum Turn {
-    Embedded = 64,
-    /// Where requests that wait for something share the threads of a daemon process, the slowest of them come later with more.
-    Daemon = 16,
-}
+const TURN: u32 = 256;
+/// The same while no other client is waited for: a single client is answered sooner with a change of thread now and then, by measurement.
+const ALONE: u32 = 64;
 /// A request that took longer is not worth it: microseconds.
 const SHORT: i64 = 5_000;
 /// How long a thread waits. Not shorter than from one of the kernel's ticks to the next (4 ms with Debian's): the processor's own clock would have to be
@@ -35,13 +32,13 @@ const SMALL: u64 = 16 * 1024;
 const PART: u32 = 2;
 
 /// Sees to a request that has its whole answer: where its client may be expected to ask again at once, this thread will wait for that.
-pub(crate) fn expect_next(request: &mut Request<'_>, turn: Turn) {
+pub(crate) fn expect_next(request: &mut Request<'_>) {
     if *SEATS == 0 || !request.may_be_followed() || request.bytes_sent() > SMALL {
         return;
     }
     let (asked, answered) = (request.arrived(), now());
     let Some(habit) = request.of_connection::<Habit>() else { return };
-    if habit.asks_again(asked, answered, turn) {
+    if habit.asks_again(asked, answered, Seat::all_free()) {
         request.flush_connection();
         request.when_over(|habit: &mut Habit, client| {
             let came = Seat::take().is_some_and(|_seat| client.sends_within(PATIENCE));
@@ -62,12 +59,13 @@ struct Habit {
 }
 
 impl Habit {
-    /// Is its next request to be waited for, now that it has an answer? Times are microseconds since the epoch.
-    fn asks_again(&mut self, asked: i64, answered: i64, turn: Turn) -> bool {
+    /// Is its next request to be waited for, now that it has an answer? Times are microseconds since the epoch; `alone`: no other client is.
+    fn asks_again(&mut self, asked: i64, answered: i64, alone: bool) -> bool {
         let quick = (0..=AT_ONCE).contains(&asked.saturating_sub(self.answered));
         self.quick = if quick { self.quick.saturating_add(1) } else { 0 };
         self.answered = answered;
-        self.quick >= TRUST && !self.quick.is_multiple_of(turn as u32) && answered.saturating_sub(asked) <= SHORT
+        let turn = if alone { ALONE } else { TURN };
+        self.quick >= TRUST && !self.quick.is_multiple_of(turn) && answered.saturating_sub(asked) <= SHORT
     }
 }
 
@@ -82,6 +80,10 @@ static TAKEN: AtomicU32 = AtomicU32::new(0);
 struct Seat;
 
 impl Seat {
+    fn all_free() -> bool {
+        TAKEN.load(Ordering::Relaxed) == 0
+    }
+
     fn take() -> Option<Seat> {
         // Where there was none left, the drop takes the count back.
         let (taken, seat) = (TAKEN.fetch_add(1, Ordering::Relaxed), Seat);
@@ -106,37 +108,39 @@ mod tests {
     use super::*;
 
     /// Asks again so many microseconds after each answer, which takes so long; tells after which answers it was waited for.
-    fn waited_for(took: i64, pauses: impl IntoIterator<Item = i64>) -> Vec<bool> {
+    fn waited_for(took: i64, alone: bool, pauses: impl IntoIterator<Item = i64>) -> Vec<bool> {
         let (mut habit, mut time) = (Habit::default(), 1_000_000_000);
         let ask = |pause: i64| {
             let asked = time + pause;
             time = asked + took;
-            habit.asks_again(asked, time, Turn::Daemon)
+            habit.asks_again(asked, time, alone)
         };
         pauses.into_iter().map(ask).collect()
     }
 
     #[test]
     fn a_client_that_has_asked_at_once_is_waited_for() {
-        assert_eq!(waited_for(100, [50_000, 20, 20, 20]), [false, false, true, true]);
-        assert_eq!(waited_for(100, [50_000, 20, 20, 50_000, 20, 20]), [false, false, true, false, false, true]);
+        assert_eq!(waited_for(100, false, [50_000, 20, 20, 20]), [false, false, true, true]);
+        assert_eq!(waited_for(100, false, [50_000, 20, 20, 50_000, 20, 20]), [false, false, true, false, false, true]);
     }
 
     #[test]
     fn one_that_pauses_is_not() {
-        assert!(!waited_for(100, [50_000; 50]).contains(&true));
-        assert!(!waited_for(100, [-50_000; 50]).contains(&true), "a clock that was put back");
+        assert!(!waited_for(100, false, [50_000; 50]).contains(&true));
+        assert!(!waited_for(100, false, [-50_000; 50]).contains(&true), "a clock that was put back");
     }
 
     #[test]
     fn nor_is_one_whose_requests_take_long() {
-        assert!(!waited_for(100_000, [20; 50]).contains(&true));
+        assert!(!waited_for(100_000, false, [20; 50]).contains(&true));
     }
 
     #[test]
     fn others_have_their_turn() {
-        let turns = waited_for(100, [20; 100]);
-        let longest = turns.split(|waited| !waited).map(<[bool]>::len).max();
-        assert_eq!(longest, Some(Turn::Daemon as usize - 1));
+        for (alone, most) in [(false, TURN), (true, ALONE)] {
+            let turns = waited_for(100, alone, [20; 1000]);
+            let longest = turns.split(|waited| !waited).map(<[bool]>::len).max();
+            assert_eq!(longest, Some(most as usize - 1));
+        }
     }
 }

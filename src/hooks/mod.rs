@@ -9,7 +9,7 @@ pub(crate) use record::record;
 
 use crate::apache::hook::{self, Startup};
 use crate::apache::{Answer, Names, Place, Pool, Request, Server, Started, authn_provider, authz_provider, server};
-use crate::front::{self, Turn};
+use crate::front;
 use crate::{access, embedded, proxy};
 
 static ALIAS: Names<1> = Names::new([c"mod_alias.c"]);
@@ -39,12 +39,12 @@ fn handle(request: &mut Request<'_>) -> Answer {
         let chosen = access::dispatch(request, &admitted)?;
         front::visit(request, admitted, chosen)
     });
-    let (answer, turn) = match visit {
-        Ok(visit) if visit.process_group.is_empty() => (embedded::serve(request, &visit), Turn::Embedded),
-        Ok(visit) => (proxy::serve(request, &visit, embedded::scoreboard), Turn::Daemon),
+    let answer = match visit {
+        Ok(visit) if visit.process_group.is_empty() => embedded::serve(request, &visit),
+        Ok(visit) => proxy::serve(request, &visit, embedded::scoreboard),
         Err(answer) => return answer,
     };
-    front::expect_next(request, turn);
+    front::expect_next(request);
     answer
 }
 
