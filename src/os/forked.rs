@@ -6,7 +6,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use super::memory::SharedWords;
 
@@ -16,6 +16,9 @@ const WATCHED: usize = 64 * 1024;
 /// One bit for each descriptor of ours.
 static OURS: [AtomicU64; WATCHED / 64] = [const { AtomicU64::new(0) }; WATCHED / 64];
 static NULL: AtomicI32 = AtomicI32::new(-1);
+
+/// An application has forked this process.
+static FORKED: AtomicBool = AtomicBool::new(false);
 
 /// Memory of ours that is shared with other processes, and its bytes.
 static MEMORY: AtomicPtr<AtomicU32> = AtomicPtr::new(std::ptr::null_mut());
@@ -96,8 +99,14 @@ pub fn keep_from_children() -> io::Result<()> {
     }
 }
 
+/// Is this a process that an application has forked, and that never began anything else?
+pub(super) fn is_forked() -> bool {
+    FORKED.load(Ordering::Relaxed)
+}
+
 /// In the forked process, on its only thread.
 unsafe extern "C" fn give_up() {
+    FORKED.store(true, Ordering::SeqCst);
     let memory = MEMORY.load(Ordering::SeqCst);
     if !memory.is_null() {
         let access = libc::PROT_READ | libc::PROT_WRITE;

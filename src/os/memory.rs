@@ -149,7 +149,7 @@ pub fn sealed(count: usize) -> io::Result<OwnedFd> {
 }
 
 /// Is it sealed, and long enough?
-fn check(file: &File, count: usize) -> io::Result<()> {
+pub(super) fn check(file: &File, count: usize) -> io::Result<()> {
     let seals = fcntl(file, FcntlArg::F_GET_SEALS).map_err(|_| io::ErrorKind::InvalidData)?;
     let long =
         u64::try_from(length(count).get()).is_ok_and(|length| file.metadata().is_ok_and(|of| of.len() >= length));

@@ -26,3 +26,4 @@ pub mod spawn;
 pub mod stream;
 pub mod title;
 pub mod wake;
+pub mod window;

@@ -1,6 +1,7 @@
 //! The client's side of a request in daemon mode, as a trait, so that the relay can be tested without httpd; and httpd's request as one.
 
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::atomic::AtomicU8;
 
 use crate::apache::{self, ClientTimeout, Level as LogLevel, Request};
 use crate::front::{hint, lend_body, put_head};
@@ -15,6 +16,16 @@ pub(super) enum Then {
     Flush,
     /// Nothing: the response is complete.
     End,
+}
+
+impl From<Then> for apache::Then {
+    fn from(then: Then) -> apache::Then {
+        match then {
+            Then::More => apache::Then::More,
+            Then::Flush => apache::Then::Flush,
+            Then::End => apache::Then::End,
+        }
+    }
 }
 
 /// The client of one request.
@@ -49,6 +60,12 @@ pub(super) trait Client {
     /// # Errors
     /// [`Gone`]: nobody listens any more.
     fn send(&mut self, parts: &[&[u8]], then: Then) -> Result<(), Gone>;
+
+    /// The same with bytes that another process may change at any time.
+    ///
+    /// # Errors
+    /// As [`Client::send`].
+    fn send_shared(&mut self, part: &[AtomicU8], then: Then) -> Result<(), Gone>;
 
     /// Ends a response that is not whole, so that the client sees it.
     fn cut_off(&mut self);
@@ -130,12 +147,11 @@ impl Client for Live<'_, '_> {
     }
 
     fn send(&mut self, parts: &[&[u8]], then: Then) -> Result<(), Gone> {
-        let then = match then {
-            Then::More => apache::Then::More,
-            Then::Flush => apache::Then::Flush,
-            Then::End => apache::Then::End,
-        };
-        self.request.output().send_borrowed(parts, then).map_err(|_| Gone)
+        self.request.output().send_borrowed(parts, then.into()).map_err(|_| Gone)
+    }
+
+    fn send_shared(&mut self, part: &[AtomicU8], then: Then) -> Result<(), Gone> {
+        self.request.output().send_shared(part, then.into()).map_err(|_| Gone)
     }
 
     fn cut_off(&mut self) {

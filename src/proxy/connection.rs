@@ -4,26 +4,34 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::group::Group;
 use crate::os::connect::{Closer, Stream, Wait};
 use crate::os::poll;
+use crate::os::window::SeenWindow;
 use crate::wire::{FrameError, FromChild, FromWorker, Hello, Reader};
 
 /// Where `send-buffer-size` says nothing: a large piece of a body goes out in one go. The kernel takes it for a wish that
 /// `net.core.wmem_max` limits, and doubles it for its own needs (socket(7), `SO_SNDBUF`); it takes memory for what waits only.
 const SEND_BUFFER: usize = 256 * 1024;
 
+/// A window takes memory: a connection that has one is closed where it is not needed for so long.
+const WINDOW_KEPT: Duration = Duration::from_secs(10);
+
 /// A connection that has greeted. One request at a time.
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: Stream,
     reader: Reader,
-    /// Came along with bytes and belong to FILE frames, in order.
+    /// Came along with bytes and belong to FILE and WINDOW frames, in order.
     descriptors: VecDeque<OwnedFd>,
+    /// Where PART frames point to.
+    window: Option<SeenWindow>,
+    /// Since when nobody needs it, where it has a window.
+    unused: Option<Instant>,
     open: Arc<Open>,
     /// Its own in this group; what the worker's mark is found by.
     number: u64,
@@ -81,6 +89,8 @@ impl Connection {
             stream,
             reader: Reader::of_worker(options.header_buffer_size()),
             descriptors: VecDeque::new(),
+            window: None,
+            unused: None,
             open: Arc::clone(open),
             number,
             sent: 0,
@@ -183,6 +193,31 @@ impl Connection {
         Ok(())
     }
 
+    /// From now on the connection has the window of a WINDOW frame.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub(super) fn open_window(&mut self, size: u32) -> Result<(), String> {
+        if self.window.is_some() {
+            return Err("a second WINDOW frame".to_owned());
+        }
+        let descriptor = self.descriptors.pop_front().ok_or("a WINDOW frame without its memory")?;
+        let window = SeenWindow::of(descriptor, usize::try_from(size).unwrap_or(usize::MAX));
+        self.window = Some(window.map_err(|cause| format!("a WINDOW frame whose memory can't be had: {cause}"))?);
+        Ok(())
+    }
+
+    /// The bytes of a PART frame, which its worker may change at any time.
+    ///
+    /// # Errors
+    /// There are none, in words.
+    pub(super) fn part(&self, offset: u32, length: u32) -> Result<&[AtomicU8], String> {
+        let (offset, length) =
+            (usize::try_from(offset).unwrap_or(usize::MAX), usize::try_from(length).unwrap_or(usize::MAX));
+        let bytes = self.window.as_ref().and_then(|window| window.bytes(offset..offset.saturating_add(length)));
+        bytes.ok_or_else(|| "a PART frame that is none of its window".to_owned())
+    }
+
     /// The descriptor of a FILE frame.
     pub(super) fn descriptor(&mut self) -> Option<OwnedFd> {
         self.descriptors.pop_front()
@@ -260,14 +295,16 @@ impl Idle {
     }
 
     /// Keeps a connection whose request is over.
-    pub(super) fn keep(&self, connection: Connection) {
+    pub(super) fn keep(&self, mut connection: Connection) {
+        connection.unused = connection.window.is_some().then(Instant::now);
         let mut connections = self.connections();
-        let surplus = if connections.len() < self.most && connection.is_empty() {
+        let long = |one: &mut Connection| one.unused.is_some_and(|since| since.elapsed() > WINDOW_KEPT);
+        let mut surplus: Vec<Connection> = connections.extract_if(.., long).collect();
+        if connections.len() < self.most && connection.is_empty() {
             connections.push(connection);
-            None
         } else {
-            Some(connection)
-        };
+            surplus.push(connection);
+        }
         drop(connections);
         // Closing takes another lock.
         drop(surplus);
@@ -281,5 +318,30 @@ impl Idle {
 
     fn connections(&self) -> MutexGuard<'_, Vec<Connection>> {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(miri))]
+mod tests {
+    use super::*;
+    use crate::config::DaemonOptions;
+    use crate::os::window::Window;
+    use crate::proxy::testing::Site;
+
+    #[test]
+    fn a_connection_with_a_window_is_closed_where_it_is_not_needed_for_long() {
+        let (site, open, idle) = (Site::new(DaemonOptions::default()), Arc::default(), Idle::new(9));
+        let connect = || Connection::open(&site.group().sockets[0], site.group(), &open).unwrap();
+        let mut with_window = connect();
+        with_window.window = Some(SeenWindow::of(Window::new(4096).unwrap().1, 4096).unwrap());
+        idle.keep(with_window);
+        idle.keep(connect());
+        assert_eq!(idle.connections().len(), 2);
+        let age = |since: Instant| since.checked_sub(2 * WINDOW_KEPT).unwrap();
+        idle.connections().iter_mut().for_each(|one| one.unused = one.unused.map(age));
+        idle.keep(connect());
+        let left: Vec<bool> = idle.connections().iter().map(|one| one.window.is_some()).collect();
+        assert_eq!(left, [false, false]);
     }
 }

@@ -3,6 +3,7 @@
 //! Small answers go to httpd in one pass; a long one in passes as it comes, flushed when the worker has no more for the moment. A response
 //! that does not reach its END is cut off, so that the client sees it.
 
+use std::sync::atomic::AtomicU8;
 use std::time::Duration;
 
 use super::client::{Client, Then};
@@ -116,12 +117,25 @@ impl Passing<'_> {
         if parts.is_empty() && *self.waiting < GATHERED {
             return Ok(());
         }
-        *self.unflushed += std::mem::take(self.waiting);
-        let then = if *self.unflushed < self.most { Then::More } else { Then::Flush };
-        if then == Then::Flush {
-            *self.unflushed = 0;
-        }
+        let then = self.passed();
         self.client.send(parts, then)
+    }
+
+    /// Passes a part of the window on, with what was gathered before it.
+    fn part(&mut self, part: &[AtomicU8]) -> Result<(), Gone> {
+        *self.waiting += part.len();
+        let then = self.passed();
+        self.client.send_shared(part, then)
+    }
+
+    /// What follows when all is passed on now.
+    fn passed(&mut self) -> Then {
+        *self.unflushed += std::mem::take(self.waiting);
+        if *self.unflushed < self.most {
+            return Then::More;
+        }
+        *self.unflushed = 0;
+        Then::Flush
     }
 }
 
@@ -150,6 +164,8 @@ enum Step {
     On,
     Want(usize),
     File { offset: u64, length: u64 },
+    Window { size: u32 },
+    Part { offset: u32, length: u32 },
     Finish(Outcome),
     Unwanted(Outcome),
 }
@@ -165,6 +181,8 @@ impl Relay<'_, '_> {
                 Step::On => {}
                 Step::Want(most) => self.send_body(most)?,
                 Step::File { offset, length } => self.file(offset, length)?,
+                Step::Window { size } => self.connection.open_window(size).map_err(Stop::Bad)?,
+                Step::Part { offset, length } => self.part(offset, length)?,
                 Step::Finish(outcome) => return Ok((outcome, true)),
                 Step::Unwanted(outcome) => {
                     let whole = self.skip().is_ok();
@@ -184,6 +202,12 @@ impl Relay<'_, '_> {
             self.flush()?;
         }
         Ok(())
+    }
+
+    fn part(&mut self, offset: u32, length: u32) -> Result<(), Stop> {
+        let Relay { connection, client, rules, waiting, unflushed, .. } = self;
+        let mut passing = Passing { client: &mut **client, waiting, unflushed, most: rules.buffer };
+        Ok(passing.part(connection.part(offset, length).map_err(Stop::Bad)?)?)
     }
 
     fn step(&mut self) -> Result<Step, Stop> {
@@ -225,6 +249,8 @@ impl Relay<'_, '_> {
                 Step::On
             }
             FromWorker::File { offset, length } => Step::File { offset, length },
+            FromWorker::Window { size } => Step::Window { size },
+            FromWorker::Part { offset, length } => Step::Part { offset, length },
             FromWorker::End(End::Complete) => {
                 // httpd computes a length for what comes with its end. Whether a body in pieces has one must not depend on how fast they come;
                 // a file is one piece.
@@ -319,19 +345,28 @@ impl Relay<'_, '_> {
     fn skip(&mut self) -> Result<(), Broken> {
         let mut room = UNWANTED;
         loop {
-            match self.connection.next()? {
-                FromWorker::Data(bytes) => match room.checked_sub(bytes.len()) {
-                    Some(left) => room = left,
-                    None => return Err(Broken::Closed),
-                },
-                FromWorker::Log { level, line } => self.client.log(level_of(level), &String::from_utf8_lossy(line)),
+            let length = match self.connection.next()? {
+                FromWorker::Data(bytes) => bytes.len(),
+                FromWorker::Part { length, .. } => usize::try_from(length).unwrap_or(usize::MAX),
+                FromWorker::Log { level, line } => {
+                    self.client.log(level_of(level), &String::from_utf8_lossy(line));
+                    0
+                }
                 FromWorker::End(_) => return Ok(()),
-                FromWorker::File { .. } => drop(self.connection.descriptor()),
+                FromWorker::File { .. } => {
+                    drop(self.connection.descriptor());
+                    0
+                }
+                FromWorker::Window { size } => {
+                    self.connection.open_window(size).map_err(|_| Broken::Closed)?;
+                    0
+                }
                 FromWorker::WantBody(_)
                 | FromWorker::Refused
                 | FromWorker::Interim { .. }
                 | FromWorker::Head { .. } => return Err(Broken::Closed),
-            }
+            };
+            room = room.checked_sub(length).ok_or(Broken::Closed)?;
         }
     }
 

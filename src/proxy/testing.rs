@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::child::Child;
@@ -321,6 +321,11 @@ impl Client for Scripted {
         let shown = if sent.len() > 100 { format!("{} bytes", sent.len()) } else { sent };
         self.got.push(format!("{then:?} {shown}").to_lowercase().trim().to_owned());
         Ok(())
+    }
+
+    fn send_shared(&mut self, part: &[AtomicU8], then: Then) -> Result<(), Gone> {
+        let bytes: Vec<u8> = part.iter().map(|byte| byte.load(Ordering::Relaxed)).collect();
+        self.send(&[&bytes], then)
     }
 
     fn cut_off(&mut self) {

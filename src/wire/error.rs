@@ -19,10 +19,12 @@ pub enum Kind {
     Log = 22,
     End = 23,
     Interim = 24,
+    Window = 25,
+    Part = 26,
 }
 
 impl Kind {
-    pub(super) const ALL: [Kind; 13] = [
+    pub(super) const ALL: [Kind; 15] = [
         Kind::Hello,
         Kind::Request,
         Kind::Body,
@@ -36,6 +38,8 @@ impl Kind {
         Kind::Log,
         Kind::End,
         Kind::Interim,
+        Kind::Window,
+        Kind::Part,
     ];
 
     pub(super) const fn number(self) -> u8 {
@@ -64,6 +68,8 @@ impl fmt::Display for Kind {
             Kind::Log => "LOG",
             Kind::End => "END",
             Kind::Interim => "INTERIM",
+            Kind::Window => "WINDOW",
+            Kind::Part => "PART",
         })
     }
 }

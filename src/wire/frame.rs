@@ -17,6 +17,8 @@ pub const HEAD_MOST: usize = 1024 * 1024;
 pub const INTERIM_MOST: usize = 16 * 1024;
 /// The most payload bytes of a DATA.
 pub const DATA_MOST: usize = 1024 * 1024;
+/// The most bytes of a window.
+pub const WINDOW_MOST: usize = 1024 * 1024;
 /// The most payload bytes of a LOG, its level included.
 pub const LOG_MOST: usize = 8 * 1024;
 /// The most payload bytes of a BODY_ERROR, its code included.
@@ -38,7 +40,8 @@ impl Kind {
             Kind::Body => Length::AtMost(BODY_MOST),
             Kind::BodyError => Length::AtMost(BODY_ERROR_MOST),
             Kind::BodyEnd | Kind::Refused => Length::Exactly(0),
-            Kind::WantBody => Length::Exactly(4),
+            Kind::WantBody | Kind::Window => Length::Exactly(4),
+            Kind::Part => Length::Exactly(8),
             Kind::Head => Length::AtMost(HEAD_MOST),
             Kind::Interim => Length::AtMost(INTERIM_MOST),
             Kind::Data => Length::AtMost(DATA_MOST),
@@ -144,7 +147,10 @@ impl Stage {
             }
             Stage::Begun => matches!(kind, Kind::WantBody | Kind::Interim | Kind::Head | Kind::Log | Kind::End),
             Stage::Answering => {
-                matches!(kind, Kind::WantBody | Kind::Data | Kind::File | Kind::Log | Kind::End)
+                matches!(
+                    kind,
+                    Kind::WantBody | Kind::Window | Kind::Part | Kind::Data | Kind::File | Kind::Log | Kind::End
+                )
             }
         }
     }
@@ -171,7 +177,12 @@ impl Stage {
             FromWorker::Head { .. } => Stage::Answering,
             FromWorker::Interim { .. } => Stage::Begun,
             FromWorker::WantBody(_) if !headed => Stage::Begun,
-            FromWorker::WantBody(_) | FromWorker::Data(_) | FromWorker::File { .. } | FromWorker::Log { .. } => self,
+            FromWorker::WantBody(_)
+            | FromWorker::Window { .. }
+            | FromWorker::Part { .. }
+            | FromWorker::Data(_)
+            | FromWorker::File { .. }
+            | FromWorker::Log { .. } => self,
         })
     }
 }
@@ -202,7 +213,7 @@ mod tests {
                 "Body: REQUEST BODY BODY_END BODY_ERROR",
                 "Waiting: WANT_BODY REFUSED HEAD LOG END INTERIM",
                 "Begun: WANT_BODY HEAD LOG END INTERIM",
-                "Answering: WANT_BODY DATA FILE LOG END",
+                "Answering: WANT_BODY DATA FILE LOG END WINDOW PART",
             ]
         );
     }

@@ -23,13 +23,15 @@ mod tests;
 pub use child::{BodyError, FromChild, Hello, body_header};
 pub use entries::{Entries, Headers};
 pub use error::{FrameError, Kind};
-pub use frame::{BODY_MOST, DATA_MOST, HEAD_MOST, HEADER, INTERIM_MOST, LOG_MOST, REQUEST_MOST, WHOLE_MOST};
+pub use frame::{
+    BODY_MOST, DATA_MOST, HEAD_MOST, HEADER, INTERIM_MOST, LOG_MOST, REQUEST_MOST, WHOLE_MOST, WINDOW_MOST,
+};
 pub use reader::{HEADER_LINE, Reader};
 pub use request::{Body, Request};
-pub use worker::{End, FromWorker, data_header, encode_head, encode_interim};
+pub use worker::{End, FromWorker, PART, data_header, encode_head, encode_interim, part};
 
 /// The version of the frames; a peer of another version is refused at its HELLO. Raised with every change of the frames.
-pub const VERSION: u16 = 3;
+pub const VERSION: u16 = 4;
 
 /// Stands in the bytes of the module and of each program: all must be of one build, and the module looks for it before it starts them.
 pub const LANGUAGE: &str = concat!("mod_wsgi-rs speaks ", env!("WSGI_LANGUAGE"), ".");

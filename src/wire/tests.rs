@@ -95,6 +95,8 @@ fn worker_frames(head: &[u8]) -> Vec<FromWorker<'_>> {
         FromWorker::Data(b"Hello"),
         FromWorker::WantBody(0),
         FromWorker::File { offset: 4096, length: 1 << 40 },
+        FromWorker::Window { size: 1 << 20 },
+        FromWorker::Part { offset: 1, length: (1 << 20) - 1 },
         FromWorker::Log { level: 8, line: b"" },
         FromWorker::Data(b""),
         FromWorker::End(End::Complete),
@@ -248,7 +250,7 @@ fn every_flag_of_a_request_stands_for_itself() {
 /// The bytes of docs/protocol.md: a change here is a new `VERSION`.
 #[test]
 fn the_bytes_are_those_of_the_page() {
-    let mut hello = vec![1, 0, 0, 0, 42, 0, 0, 0, 3, 0];
+    let mut hello = vec![1, 0, 0, 0, 42, 0, 0, 0, 4, 0];
     hello.extend([7; 32]);
     hello.extend([9, 0, 0, 0, 0, 0, 0, 0]);
     assert_eq!(child_stream(&[HELLO]), hello);
@@ -256,6 +258,9 @@ fn the_bytes_are_those_of_the_page() {
     assert_eq!(worker_stream(&[FromWorker::WantBody(0x0102)]), [17, 0, 0, 0, 4, 0, 0, 0, 2, 1, 0, 0]);
     assert_eq!(worker_stream(&[FromWorker::End(End::Status(504))]), [23, 0, 0, 0, 3, 0, 0, 0, 2, 248, 1]);
     assert_eq!(worker_stream(&[FromWorker::Log { level: 3, line: b"x" }]), [22, 0, 0, 0, 2, 0, 0, 0, 3, b'x']);
+    assert_eq!(worker_stream(&[FromWorker::Window { size: 4096 }]), [25, 0, 0, 0, 4, 0, 0, 0, 0, 16, 0, 0]);
+    let part = worker_stream(&[FromWorker::Part { offset: 1, length: 2 }]);
+    assert_eq!(part, [26, 0, 0, 0, 8, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0]);
     let mut head = Vec::new();
     encode_head(&mut head, b"200", [(&b"A"[..], &b""[..])]).unwrap();
     assert_eq!(head, [19, 0, 0, 0, 16, 0, 0, 0, 3, 0, 0, 0, b'2', b'0', b'0', 1, 0, 0, 0, b'A', 0, 0, 0, 0]);

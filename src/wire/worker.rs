@@ -2,7 +2,7 @@
 
 use super::entries::Headers;
 use super::fields::{Fields, put_counted};
-use super::frame::{HEADER, Header, LOG_MOST, append, header};
+use super::frame::{HEADER, Header, LOG_MOST, WINDOW_MOST, append, header};
 use super::{FrameError, Kind};
 
 /// How an answer ended.
@@ -43,6 +43,16 @@ pub enum FromWorker<'a> {
         offset: u64,
         length: u64,
     },
+    /// The memory behind the descriptor that travels beside the frame is the connection's window from now on: so many bytes, at most
+    /// [`super::WINDOW_MOST`]. Once on a connection.
+    Window {
+        size: u32,
+    },
+    /// Bytes of the answer's body: these of the window, at least one. They stay as they are until the next REQUEST. Made by [`part`] as well.
+    Part {
+        offset: u32,
+        length: u32,
+    },
     /// A record for the log of the request's virtual host: httpd's number of the level (2 crit to 8 trace1) and a line without its end.
     Log {
         level: u8,
@@ -76,6 +86,16 @@ impl FromWorker<'_> {
                 out.extend_from_slice(&length.to_le_bytes());
                 Ok(())
             }),
+            FromWorker::Window { size } => append(out, Kind::Window, 0, |out| {
+                check_window(*size)?;
+                out.extend_from_slice(&size.to_le_bytes());
+                Ok(())
+            }),
+            FromWorker::Part { offset, length } => {
+                check_part(*offset, *length)?;
+                out.extend_from_slice(&part(*offset, *length));
+                Ok(())
+            }
             FromWorker::Log { level, line } => {
                 check_level(*level)?;
                 let mut rest = *line;
@@ -151,6 +171,21 @@ pub fn data_header(length: usize) -> [u8; 8] {
     header(Kind::Data, 0, length)
 }
 
+/// Bytes of a PART.
+pub const PART: usize = HEADER + 8;
+
+/// A PART; one whose length is 0, or that ends beyond [`super::WINDOW_MOST`], the child refuses.
+#[must_use]
+pub fn part(offset: u32, length: u32) -> [u8; PART] {
+    let mut frame = [0; PART];
+    let (front, numbers) = frame.split_at_mut(HEADER);
+    front.copy_from_slice(&header(Kind::Part, 0, PART - HEADER));
+    let (first, second) = numbers.split_at_mut(4);
+    first.copy_from_slice(&offset.to_le_bytes());
+    second.copy_from_slice(&length.to_le_bytes());
+    frame
+}
+
 /// The frame with this header and payload, which has the header's length. A line of a HEAD may have `header_line` bytes less two, as
 /// mod_wsgi's buffer of that size could hold.
 pub(super) fn decode<'a>(header: Header, payload: &'a [u8], header_line: usize) -> Result<FromWorker<'a>, FrameError> {
@@ -173,6 +208,17 @@ pub(super) fn decode<'a>(header: Header, payload: &'a [u8], header_line: usize) 
             let length = u64::from_le_bytes(fields.array("length")?);
             check_range(offset, length)?;
             FromWorker::File { offset, length }
+        }
+        Kind::Window => {
+            let size = u32::from_le_bytes(fields.array("size")?);
+            check_window(size)?;
+            FromWorker::Window { size }
+        }
+        Kind::Part => {
+            let offset = u32::from_le_bytes(fields.array("offset")?);
+            let length = u32::from_le_bytes(fields.array("length")?);
+            check_part(offset, length)?;
+            FromWorker::Part { offset, length }
         }
         Kind::Log => {
             let [level] = fields.array("level")?;
@@ -208,6 +254,17 @@ fn check_line(name: &[u8], value: &[u8], header_line: usize) -> Result<(), Frame
 fn check_range(offset: u64, length: u64) -> Result<(), FrameError> {
     let end = offset.checked_add(length).and_then(|end| i64::try_from(end).ok());
     end.map(|_| ()).ok_or(FrameError::Value { kind: Kind::File, field: "range" })
+}
+
+fn check_window(size: u32) -> Result<(), FrameError> {
+    let possible = size > 0 && usize::try_from(size).is_ok_and(|size| size <= WINDOW_MOST);
+    if possible { Ok(()) } else { Err(FrameError::Value { kind: Kind::Window, field: "size" }) }
+}
+
+fn check_part(offset: u32, length: u32) -> Result<(), FrameError> {
+    let end = offset.checked_add(length).and_then(|end| usize::try_from(end).ok());
+    let possible = length > 0 && end.is_some_and(|end| end <= WINDOW_MOST);
+    if possible { Ok(()) } else { Err(FrameError::Value { kind: Kind::Part, field: "range" }) }
 }
 
 fn check_level(level: u8) -> Result<(), FrameError> {

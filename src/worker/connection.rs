@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::board::Board;
-use super::outlet::Outlet;
+use super::outlet::{Outlet, Share};
 use super::process::Process;
 use crate::board::MARKS;
 use crate::os::epoll::Epoll;
@@ -146,6 +146,11 @@ impl Taken {
         self.connection.outlet.hold(piece, &self.process.flush)
     }
 
+    /// Puts a piece of the answer into the window, as far as that is worth it.
+    pub(super) fn share(&self, piece: &[u8]) -> Share {
+        self.connection.outlet.share(piece)
+    }
+
     /// Its mark on the board.
     pub(super) fn mark(&self) -> Option<usize> {
         self.connection.mark
@@ -182,6 +187,7 @@ impl Taken {
         if !self.begun {
             self.begun = true;
             self.process.opened();
+            self.connection.outlet.begin();
         }
     }
 

@@ -251,13 +251,16 @@ impl Host for Frames<'_> {
             let ended = FromWorker::End(End::Complete).encode(&mut last);
             ended.map_err(|error| self.broken(&error))?;
         }
-        let headers: Vec<[u8; 8]> = data.chunks(DATA).map(|piece| wire::data_header(piece.len())).collect();
-        let mut parts: Vec<&[u8]> = Vec::with_capacity(headers.len() * 2 + 1);
-        for (header, piece) in headers.iter().zip(data.chunks(DATA)) {
+        let share = self.connection.as_ref().map(|connection| connection.share(data)).unwrap_or_default();
+        let rest = data.get(share.count..).unwrap_or_default();
+        let headers: Vec<[u8; 8]> = rest.chunks(DATA).map(|piece| wire::data_header(piece.len())).collect();
+        let mut parts: Vec<&[u8]> = Vec::with_capacity(headers.len() * 2 + 2);
+        parts.push(&share.frames);
+        for (header, piece) in headers.iter().zip(rest.chunks(DATA)) {
             parts.extend([header.as_slice(), piece]);
         }
         parts.push(&last);
-        self.transmit(&parts, None)?;
+        self.transmit(&parts, share.descriptor.as_ref().map(|descriptor| descriptor.as_fd()))?;
         match then {
             Then::Flush => self.pieces.passed(),
             Then::End => {

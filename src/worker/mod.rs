@@ -28,6 +28,7 @@ mod requests;
 mod scoreboard;
 mod serve;
 mod watch;
+mod window;
 
 use crate::wire::LANGUAGE;
 

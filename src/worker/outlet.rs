@@ -4,18 +4,21 @@
 //! on, or "guarantee that they will continue transmission even while the application is producing its next block". Sending each piece by
 //! itself costs more than most pieces. So of pieces that follow each other quickly ([`Row`]) some are held, up to [`FULL`]; what is not
 //! followed by more is sent by a thread of its own (`flush`), within two of its naps.
+//!
+//! Of a large answer the bytes themselves lie in the connection's window (`window`), and frames say which.
 
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use super::flush::Flush;
+use super::window::{self, Window};
 use crate::os::stream::Stream;
 use crate::python::give_way;
-use crate::wire::{HEADER, data_header};
+use crate::wire::{FromWorker, HEADER, PART, data_header, part};
 
-/// So much is held at most, headers and all: bytes.
+/// So much is held at most, headers and what lies in the window among it: bytes.
 const FULL: usize = 64 * 1024;
 /// Larger pieces are worth being sent by themselves: bytes.
 const SMALL: usize = 16 * 1024;
@@ -30,16 +33,42 @@ pub(super) struct Outlet {
     held: Mutex<Held>,
 }
 
+/// Larger pieces go by the window, and make one: bytes.
+const LARGE: usize = 64 * 1024;
+/// Smaller ones are copied sooner than they are looked for: bytes.
+const LEAST: usize = 4 * 1024;
+
 /// Frames that wait to be sent, in order.
 #[derive(Default)]
 struct Held {
     bytes: Vec<u8>,
-    /// Where the DATA frame begins that the next piece can be added to.
-    open: Option<usize>,
+    /// How much lies in the window for them.
+    in_window: usize,
+    /// The frame that the next piece can be added to.
+    open: Option<Open>,
+    window: Option<Window>,
+    /// More has come than can be held.
+    overflowed: bool,
     /// The flushing thread has seen it before.
     old: bool,
     /// The flushing thread looks at it.
     watched: bool,
+}
+
+/// A frame among those that wait, by where it begins.
+enum Open {
+    Data { begin: usize },
+    Part { begin: usize, offset: u32, length: u32 },
+}
+
+/// What lies in the window for a piece of an answer.
+#[derive(Default)]
+pub(super) struct Share {
+    /// To be sent, with the descriptor, behind what was there before.
+    pub(super) frames: Vec<u8>,
+    pub(super) descriptor: Option<OwnedFd>,
+    /// So many of the first bytes are in it.
+    pub(super) count: usize,
 }
 
 impl Outlet {
@@ -66,11 +95,50 @@ impl Outlet {
         self.stream.send(&all, descriptor, give_way)
     }
 
-    /// Holds a piece of the answer; false where it is to be sent.
+    /// Another answer begins.
+    pub(super) fn begin(&self) {
+        let mut held = self.held();
+        held.overflowed = false;
+        if let Some(window) = &mut held.window {
+            window.begin();
+        }
+    }
+
+    /// Puts as much of a piece of the answer into the window as is worth it and has room. A head was sent, or is before the frames.
+    pub(super) fn share(&self, piece: &[u8]) -> Share {
+        let mut held = self.held();
+        let mut share = Share::default();
+        if piece.len() >= LARGE {
+            (share.frames, share.descriptor) = held.open_window();
+        }
+        if let Some(window) = &mut held.window
+            && piece.len().min(window.room()) >= LEAST
+            && let Some((offset, length)) = window.put(piece)
+        {
+            share.frames.extend_from_slice(&part(offset, length));
+            share.count = length as usize;
+        }
+        share
+    }
+
+    /// Holds a piece of the answer, whose head was sent; false where it is to be sent.
     pub(super) fn hold(self: &Arc<Self>, piece: &[u8], flush: &Flush) -> bool {
         let mut held = self.held();
-        if piece.len() > SMALL || held.bytes.len() + HEADER + piece.len() > FULL {
+        if piece.len() > SMALL {
             return false;
+        }
+        if held.bytes.len() + held.in_window + PART + piece.len() > FULL {
+            held.overflowed = true;
+            return false;
+        }
+        if held.overflowed && held.bytes.is_empty() {
+            let (frames, descriptor) = held.open_window();
+            // Whoever sends next is told that nobody is there.
+            if let Some(descriptor) = descriptor
+                && self.stream.send(&[&frames], Some(descriptor.as_fd()), give_way).is_err()
+            {
+                return false;
+            }
         }
         if !held.watched && !flush.watch(Arc::downgrade(self)) {
             return false;
@@ -113,19 +181,64 @@ impl Held {
             self.bytes.reserve_exact(FULL);
             self.old = false;
         }
-        let begin = *self.open.get_or_insert(self.bytes.len());
+        if !self.add_part(piece) {
+            self.add_data(piece);
+        }
+    }
+
+    fn add_data(&mut self, piece: &[u8]) {
+        let begin = match self.open {
+            Some(Open::Data { begin }) => begin,
+            _ => self.bytes.len(),
+        };
         if begin == self.bytes.len() {
             self.bytes.extend_from_slice(&data_header(0));
         }
         self.bytes.extend_from_slice(piece);
         let header = data_header(self.bytes.len().saturating_sub(begin + HEADER));
-        if let Some(place) = self.bytes.get_mut(begin..begin + header.len()) {
-            place.copy_from_slice(&header);
+        self.put(begin, &header);
+        self.open = Some(Open::Data { begin });
+    }
+
+    /// False where it does not go into the window as a whole.
+    fn add_part(&mut self, piece: &[u8]) -> bool {
+        let window = self.window.as_mut().filter(|window| window.room() >= piece.len());
+        let Some((offset, length)) = window.and_then(|window| window.put(piece)) else { return false };
+        self.in_window += piece.len();
+        let (begin, offset, length) = match self.open {
+            // Nothing else was put there since.
+            Some(Open::Part { begin, offset: first, length: before }) if first + before == offset => {
+                (begin, first, before + length)
+            }
+            _ => (self.bytes.len(), offset, length),
+        };
+        self.bytes.resize(begin + PART, 0);
+        self.put(begin, &part(offset, length));
+        self.open = Some(Open::Part { begin, offset, length });
+        true
+    }
+
+    fn put(&mut self, begin: usize, bytes: &[u8]) {
+        if let Some(place) = self.bytes.get_mut(begin..begin + bytes.len()) {
+            place.copy_from_slice(bytes);
         }
     }
 
+    /// The frame that makes a window known, and the descriptor that goes along; nothing where there is one, or none can be had.
+    fn open_window(&mut self) -> (Vec<u8>, Option<OwnedFd>) {
+        let mut frame = Vec::new();
+        if self.window.is_none()
+            && let Some((window, descriptor)) = Window::open()
+            && (FromWorker::Window { size: window::SIZE }).encode(&mut frame).is_ok()
+        {
+            self.window = Some(window);
+            return (frame, Some(descriptor));
+        }
+        (Vec::new(), None)
+    }
+
     fn take(&mut self) -> Vec<u8> {
-        self.open = None;
+        (self.open, self.in_window) = (None, 0);
         std::mem::take(&mut self.bytes)
     }
 
@@ -133,6 +246,9 @@ impl Held {
     fn sent(&mut self, count: usize) {
         self.bytes.drain(..count.min(self.bytes.len()));
         self.open = None;
+        if self.bytes.is_empty() {
+            self.in_window = 0;
+        }
     }
 }
 
@@ -230,6 +346,64 @@ mod tests {
         }
         got.extend(came(&mut theirs));
         assert!(got == [frame(&pieces.concat()), frame(b"d")].concat());
+    }
+
+    /// Fills what can be held once, so that the next piece opens a window.
+    fn overflow(outlet: &Arc<Outlet>, theirs: &mut UnixStream, flush: &Flush) {
+        while outlet.hold(&[b'x'; SMALL], flush) {}
+        outlet.send(&[], None).unwrap();
+        came(theirs);
+    }
+
+    fn window_frame() -> Vec<u8> {
+        let mut frame = Vec::new();
+        FromWorker::Window { size: window::SIZE }.encode(&mut frame).unwrap();
+        frame
+    }
+
+    #[test]
+    fn more_than_can_be_held_goes_by_a_window_and_what_lies_there_together_is_one_part() {
+        let ((outlet, mut theirs), flush) = (outlet(), Flush::default());
+        overflow(&outlet, &mut theirs, &flush);
+        assert!(outlet.hold(b"one", &flush) && outlet.hold(b"two", &flush));
+        assert_eq!(came(&mut theirs), window_frame(), "at once, with its descriptor");
+        let share = outlet.share(&[b'y'; LEAST]);
+        assert!(share.descriptor.is_none());
+        assert_eq!((share.count, share.frames.as_slice()), (LEAST, part(6, 4096).as_slice()));
+        assert!(outlet.hold(b"three", &flush));
+        outlet.send(&[b"rest"], None).unwrap();
+        let after = part(6 + 4096, 5);
+        assert_eq!(came(&mut theirs), [part(0, 6).as_slice(), &after, b"rest"].concat());
+        outlet.begin();
+        assert!(outlet.hold(b"four", &flush));
+        outlet.send(&[], None).unwrap();
+        assert_eq!(came(&mut theirs), part(0, 4), "the next answer begins at the front");
+    }
+
+    #[test]
+    fn so_much_is_held_with_a_window_too_and_behind_its_end_as_data() {
+        let ((outlet, mut theirs), flush) = (outlet(), Flush::default());
+        overflow(&outlet, &mut theirs, &flush);
+        let held = (0..10).take_while(|_| outlet.hold(&[b'x'; SMALL], &flush)).count();
+        assert_eq!(held, (FULL - PART) / SMALL);
+        outlet.send(&[], None).unwrap();
+        let rest = window::SIZE as usize - held * SMALL;
+        assert_eq!(outlet.share(&vec![b'x'; rest - 2]).count, rest - 2);
+        assert_eq!(outlet.share(&[b'x'; LARGE]).count, 0, "for less than it is worth");
+        came(&mut theirs);
+        assert!(outlet.hold(b"no", &flush) && outlet.hold(b"one", &flush));
+        outlet.send(&[], None).unwrap();
+        assert_eq!(came(&mut theirs), [part(window::SIZE - 2, 2).as_slice(), &frame(b"one")].concat());
+    }
+
+    #[test]
+    fn a_large_piece_opens_a_window_and_a_small_one_does_not() {
+        let (outlet, _theirs) = outlet();
+        assert_eq!(outlet.share(&[b'x'; LARGE - 1]).count, 0);
+        let share = outlet.share(&vec![b'x'; window::SIZE as usize + 5]);
+        assert!(share.descriptor.is_some());
+        assert_eq!(share.count, window::SIZE as usize);
+        assert_eq!(share.frames, [window_frame().as_slice(), &part(0, window::SIZE)].concat());
     }
 
     #[test]

@@ -293,6 +293,27 @@ wsgi_test!(pieces_that_follow_each_other_quickly_wait_for_no_further_one, |site|
     }
 });
 
+/// What the application `bulk` answers.
+fn bulk(lines: u32, first: u32) -> String {
+    (first..first + lines).map(|number| format!("line {number:010}\n")).collect()
+}
+
+wsgi_test!(large_answers_come_whole_one_after_the_other, every_mpm, |site| {
+    let server = site.app("bulk").start();
+    let ask = |lines, piece, first| Request::get(&format!("/?{lines},{piece},{first}")).keep_alive();
+    // One that does not read: what lies there for it must not become another's.
+    let mut late = server.connect();
+    late.send_head(&ask(60_000, 60_000, 900_000));
+    let mut connections = [server.connect(), server.connect()];
+    let shapes = [(65_000, 65_000), (200_000, 200_000), (5, 1), (200_000, 500), (66_000, 600), (70_000, 5_000)];
+    for (round, (lines, piece)) in (0..).zip(shapes.repeat(2)) {
+        let connection = &mut connections[round as usize % 2];
+        let response = connection.ask(&ask(lines, piece, 1_000_000 * round));
+        assert!(response.ok() == bulk(lines, 1_000_000 * round), "{lines} lines in pieces of {piece}");
+    }
+    assert!(late.response("GET").ok() == bulk(60_000, 900_000));
+});
+
 wsgi_test!(http_1_0_gets_an_answer_it_understands, |site| {
     let server = site.app("scripted").start();
     let plan = json!({"kind": "generator", "items": ["hello ", "world"]}).to_string();

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use mod_wsgi::os::window::SeenWindow;
 use mod_wsgi::wire::{Body, BodyError, End, FromChild, FromWorker, HEADER_LINE, Hello, Reader, Request};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 
@@ -19,6 +20,7 @@ pub(crate) struct Child {
     pub(crate) stream: UnixStream,
     reader: Reader,
     files: Vec<File>,
+    window: Option<SeenWindow>,
     /// What the worker is told that the connection is called.
     pub(crate) number: u64,
 }
@@ -50,7 +52,7 @@ pub(crate) struct Answer {
     pub(crate) logs: Vec<(u8, String)>,
     /// How often the body was asked for, and with how much.
     pub(crate) wants: Vec<u32>,
-    /// Pieces of the body as they came: DATA lengths, or FILE as 0.
+    /// Pieces of the body as they came: lengths of DATA and PART, or FILE as 0.
     pub(crate) pieces: Vec<usize>,
     pub(crate) end: Option<End>,
     pub(crate) refused: bool,
@@ -97,7 +99,7 @@ impl Child {
         stream.set_read_timeout(Some(SOON)).unwrap();
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        Child { stream, reader: Reader::of_worker(HEADER_LINE), files: Vec::new(), number }
+        Child { stream, reader: Reader::of_worker(HEADER_LINE), files: Vec::new(), window: None, number }
     }
 
     pub(crate) fn hello(&mut self, secret: [u8; 32]) {
@@ -222,6 +224,15 @@ impl Child {
                             self.files.remove(0).read_exact_at(&mut bytes, offset).unwrap();
                             answer.body.extend_from_slice(&bytes);
                             answer.pieces.push(0);
+                        }
+                        FromWorker::Window { size } => {
+                            self.window = Some(SeenWindow::of(self.files.remove(0).into(), size as usize).unwrap());
+                        }
+                        FromWorker::Part { offset, length } => {
+                            let range = offset as usize..(offset + length) as usize;
+                            let bytes = self.window.as_ref().unwrap().bytes(range).unwrap();
+                            answer.body.extend(bytes.iter().map(|byte| byte.load(Ordering::Relaxed)));
+                            answer.pieces.push(bytes.len());
                         }
                         FromWorker::Log { level, line } => answer.logs.push((level, text(line))),
                         FromWorker::End(end) => answer.end = Some(end),

@@ -3,7 +3,7 @@
 use mod_wsgi::wire::{BodyError, End, FromChild, WHOLE_MOST};
 
 use crate::child::{Answer, Ask};
-use crate::supervisor::start;
+use crate::supervisor::{start, until};
 
 const ECHO: &str = r#"
 import json, time
@@ -100,6 +100,56 @@ fn the_flags_of_the_group() {
         let environ: serde_json::Value = serde_json::from_slice(&environ.body).unwrap();
         let flags = ["multithread", "multiprocess", "run_once"];
         assert_eq!(flags.map(|flag| environ[format!("wsgi.{flag}")] == true), expected);
+    }
+}
+
+#[test]
+fn a_forked_process_changes_nothing_of_an_answer() {
+    const APP: &str = r#"
+import ctypes, os
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return forks() if environ["PATH_INFO"] == "/forks" else [b"b" * 100000]
+def forks():
+    child = os.fork()
+    if child == 0:
+        # It comes back to the worker's code; when its only thread is over, so shall the process be.
+        libc = ctypes.CDLL(None)
+        libc.__cxa_atexit(libc._exit, None, None)
+        os.read(go[0], 1)
+        yield b"c" * 100000
+        return
+    yield b"p" * 100000
+    os.write(go[1], b"x")
+    os.waitpid(child, 0)
+    open(os.path.join(os.path.dirname(__file__), "over"), "w").close()
+    yield b"end"
+go = os.pipe()
+"#;
+    let Some(worker) = start(APP).ready() else { return };
+    let (mut child, ask) = (worker.connect(), worker.get("/forks"));
+    assert_eq!(child.ask(&worker.get("/")).pieces, [100_000]);
+    child.begin(&ask);
+    until("the forked process has answered, too", || worker.folder.join("over").exists());
+    let answer = child.answer(&ask);
+    assert!(answer.text() == format!("{}end", "p".repeat(100_000)));
+}
+
+#[test]
+fn large_answers_lie_in_memory_that_the_connection_keeps() {
+    const APP: &str = r#"
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [environ["PATH_INFO"][1:].encode() * 300000]
+"#;
+    let Some(worker) = start(APP).ready() else { return };
+    let mut child = worker.connect();
+    for (path, pieces) in
+        [("/a", vec![300_000]), ("/bcde", vec![1 << 20, 65_536, 65_536, 20_352]), ("/f", vec![300_000])]
+    {
+        let answer = child.ask(&worker.get(path));
+        assert!(answer.text() == path[1..].repeat(300_000));
+        assert_eq!((answer.pieces, answer.end), (pieces, Some(End::Complete)));
     }
 }
 

@@ -6,6 +6,7 @@
 use std::ffi::{CString, c_int};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
+use std::sync::atomic::AtomicU8;
 
 use super::{Request, field};
 use crate::bindings as raw;
@@ -15,7 +16,7 @@ use crate::bindings as raw;
 #[error("the client closed the connection")]
 pub(crate) struct ClientGone;
 
-/// What goes behind the bytes of `Output::send_borrowed`.
+/// What goes behind the bytes of `Output::send_borrowed` and `Output::send_shared`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Then {
     /// More will come soon: httpd may keep them until then.
@@ -113,6 +114,22 @@ impl Output<'_, '_> {
                 unsafe { raw::apr_bucket_transient_create(bytes.as_ptr().cast(), bytes.len(), self.allocator()) };
             self.append(bucket);
         }
+        self.pass_then(then)
+    }
+
+    /// Sends what was collected and then this, which another process may change meanwhile: what the client gets of it then is that
+    /// process's affair.
+    ///
+    /// # Errors
+    /// The client is gone.
+    pub(crate) fn send_shared(&mut self, part: &[AtomicU8], then: Then) -> Result<(), ClientGone> {
+        // SAFETY: as for `send_borrowed`; only C code reads it, and takes each byte for what it is when it is read.
+        let bucket = unsafe { raw::apr_bucket_transient_create(part.as_ptr().cast(), part.len(), self.allocator()) };
+        self.append(bucket);
+        self.pass_then(then)
+    }
+
+    fn pass_then(&mut self, then: Then) -> Result<(), ClientGone> {
         match then {
             Then::More => {}
             Then::Flush => self.flush(),

@@ -1,6 +1,6 @@
 use std::fs::File;
 use std::io::IoSlice;
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::time::{Duration, Instant};
 
@@ -8,6 +8,7 @@ use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 
 use super::*;
 use crate::config::DaemonOptions;
+use crate::os::window::Window;
 use crate::proxy::testing::{Answer, Peer, Scripted, Site, hello};
 use crate::wire::Body;
 
@@ -329,6 +330,90 @@ fn a_file_comes_as_a_descriptor() {
     let site = self::site();
     let outcome = site.exchange(Body::None, &mut client, |listeners| with_file(listeners, false));
     assert_eq!((shown(&outcome), client.got.last().unwrap().as_str()), ("Done".to_owned(), "cut"));
+}
+
+/// Says the beginning of an answer with a window, whose memory goes along where there is some.
+fn open_window(peer: &mut Peer, memory: Option<&OwnedFd>) {
+    let frames = Answer::head("200 OK", &[]).and(&FromWorker::Window { size: 4096 }).0;
+    let rights: Vec<i32> = memory.iter().map(|memory| memory.as_raw_fd()).collect();
+    let control = [ControlMessage::ScmRights(&rights)];
+    let control = if rights.is_empty() { &[] } else { control.as_slice() };
+    sendmsg::<()>(peer.stream.as_raw_fd(), &[IoSlice::new(&frames)], control, MsgFlags::empty(), None).unwrap();
+}
+
+#[test]
+fn parts_of_a_window_come_in_order_with_data_answer_after_answer() {
+    let (site, mut client) = (site(), Scripted::default());
+    let (mut window, memory) = Window::new(4096).unwrap();
+    let mut peers = Vec::new();
+    let outcome = site.exchange(Body::None, &mut client, |listeners| {
+        let mut peer = Peer::asked(&listeners[0]);
+        open_window(&mut peer, Some(&memory));
+        assert!(window.fill(0, b"onetwo"));
+        let parts = [(0, 3), (3, 3)].map(|(offset, length)| FromWorker::Part { offset, length });
+        peer.say(&Answer::default().and(&parts[0]).data(b"-").and(&parts[1]).end());
+        peers.push(peer);
+    });
+    let sent = |client: &Scripted| -> String {
+        client.got.iter().filter_map(|line| line.split_once(' ')).map(|(_, text)| text).collect()
+    };
+    assert_eq!((shown(&outcome), sent(&client)), ("Done".to_owned(), "200 0one-two".to_owned()));
+    assert_eq!(site.idle(), 1);
+    // The next request on the same connection, whose worker fills the same memory.
+    let mut client = Scripted::default();
+    let outcome = site.exchange(Body::None, &mut client, |_| {
+        let mut peer = peers.pop().unwrap();
+        peer.request();
+        assert!(window.fill(0, b"six"));
+        peer.say(&Answer::head("200 OK", &[]).and(&FromWorker::Part { offset: 0, length: 3 }).end());
+    });
+    assert_eq!((shown(&outcome), sent(&client)), ("Done".to_owned(), "200 0six".to_owned()));
+}
+
+#[test]
+fn what_is_no_part_of_a_window_cuts_the_answer_off() {
+    let window = || Window::new(4096).unwrap().1;
+    let part = |offset, length| Answer::default().and(&FromWorker::Part { offset, length }).end();
+    let again = Answer::default().and(&FromWorker::Window { size: 4096 }).end();
+    let cases: [(Option<OwnedFd>, Vec<u8>); 5] = [
+        (Some(window()), part(4000, 97)),
+        (Some(window()), again),
+        (None, part(0, 1)),
+        (Some(Window::new(4092).unwrap().1), part(0, 1)),
+        (Some(File::open("/proc/self/exe").unwrap().into()), part(0, 1)),
+    ];
+    for (memory, rest) in cases {
+        let (site, mut client) = (site(), Scripted::default());
+        let outcome = site.exchange(Body::None, &mut client, |listeners| {
+            let mut peer = Peer::asked(&listeners[0]);
+            open_window(&mut peer, memory.as_ref());
+            // The child may leave in the middle.
+            let _ = std::io::Write::write_all(&mut peer.stream, &rest);
+        });
+        assert_eq!((shown(&outcome), client.got.last().unwrap().as_str(), site.idle()), ("Done".to_owned(), "cut", 0));
+        assert_eq!(client.logged(), ["WSGI0362"]);
+    }
+    let (site, mut client) = (site(), Scripted::default());
+    let outcome = site.exchange(Body::None, &mut client, |listeners| {
+        Peer::asked(&listeners[0])
+            .say(&Answer::head("200 OK", &[]).and(&FromWorker::Part { offset: 0, length: 1 }).end());
+    });
+    assert_eq!((shown(&outcome), client.got.last().unwrap().as_str()), ("Done".to_owned(), "cut"));
+}
+
+#[test]
+fn a_window_is_had_though_its_answer_is_not_wanted() {
+    let (site, mut client) = (site(), Scripted { error_override: true, ..Scripted::default() });
+    let (_window, memory) = Window::new(4096).unwrap();
+    let outcome = site.exchange(Body::None, &mut client, |listeners| {
+        let peer = Peer::asked(&listeners[0]);
+        let frames = Answer::head("500 Oh", &[]).and(&FromWorker::Window { size: 4096 });
+        let frames = frames.and(&FromWorker::Part { offset: 0, length: 4096 }).end();
+        let rights = [memory.as_raw_fd()];
+        let control = [ControlMessage::ScmRights(&rights)];
+        sendmsg::<()>(peer.stream.as_raw_fd(), &[IoSlice::new(&frames)], &control, MsgFlags::empty(), None).unwrap();
+    });
+    assert_eq!((shown(&outcome), site.idle()), ("Status(500)".to_owned(), 1));
 }
 
 #[test]

@@ -114,6 +114,12 @@ fn impossible_values_are_refused() {
         let payload = [offset.to_le_bytes(), length.to_le_bytes()].concat();
         assert_eq!(worker(Kind::File, &payload), value(Kind::File, "range"));
     }
+    for size in [0, (1 << 20) + 1, u32::MAX] {
+        assert_eq!(worker(Kind::Window, &size.to_le_bytes()), value(Kind::Window, "size"));
+    }
+    for (offset, length) in [(0, 0), (1_u32, 1 << 20), (u32::MAX, 1), (1 << 20, u32::MAX)] {
+        assert_eq!(worker(Kind::Part, &part(offset, length)[8..]), value(Kind::Part, "range"));
+    }
 }
 
 #[test]
@@ -157,6 +163,8 @@ fn what_the_other_side_would_refuse_is_not_written() {
         FromWorker::End(End::Status(200)),
         FromWorker::Log { level: 1, line: b"x" },
         FromWorker::File { offset: u64::MAX, length: 1 },
+        FromWorker::Window { size: 0 },
+        FromWorker::Part { offset: 1 << 20, length: 1 },
     ] {
         assert!(matches!(frame.encode(&mut out), Err(FrameError::Value { .. })), "{frame:?}");
     }

@@ -62,6 +62,8 @@ fn an_answer_has_one_head_before_its_bytes_and_one_end() {
     for (frames, error) in [
         (vec![data.clone()], out_of_order(Kind::Data)),
         (vec![FromWorker::File { offset: 0, length: 0 }], out_of_order(Kind::File)),
+        (vec![FromWorker::Window { size: 1 }], out_of_order(Kind::Window)),
+        (vec![FromWorker::Part { offset: 0, length: 1 }], out_of_order(Kind::Part)),
         (vec![head(), head()], out_of_order(Kind::Head)),
         (vec![head(), FromWorker::Refused], out_of_order(Kind::Refused)),
         (vec![want.clone(), FromWorker::Refused], out_of_order(Kind::Refused)),
