@@ -99,7 +99,7 @@ pub fn keep_from_children() -> io::Result<()> {
     }
 }
 
-/// Is this a process that an application has forked, and that never began anything else?
+/// Has an application forked this process? One that was begun by `exec` is none of those.
 pub(super) fn is_forked() -> bool {
     FORKED.load(Ordering::Relaxed)
 }

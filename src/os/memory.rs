@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
@@ -128,6 +128,18 @@ impl SeenWords {
         let word = unsafe { word.as_ref() };
         word.load(Ordering::Acquire)
     }
+
+    /// These of their bytes, which others may change at any time; none where not all of them are there.
+    #[must_use]
+    pub fn bytes(&self, range: Range<usize>) -> Option<&[AtomicU8]> {
+        if range.start > range.end || range.end > self.count * size_of::<AtomicU32>() {
+            return None;
+        }
+        // SAFETY: inside the mapping, as just seen.
+        let first = unsafe { self.first.cast::<AtomicU8>().add(range.start) };
+        // SAFETY: mapped until drop, and only read, as for `read`.
+        Some(unsafe { std::slice::from_raw_parts(first.as_ptr(), range.len()) })
+    }
 }
 
 impl Drop for SeenWords {
@@ -149,7 +161,7 @@ pub fn sealed(count: usize) -> io::Result<OwnedFd> {
 }
 
 /// Is it sealed, and long enough?
-pub(super) fn check(file: &File, count: usize) -> io::Result<()> {
+fn check(file: &File, count: usize) -> io::Result<()> {
     let seals = fcntl(file, FcntlArg::F_GET_SEALS).map_err(|_| io::ErrorKind::InvalidData)?;
     let long =
         u64::try_from(length(count).get()).is_ok_and(|length| file.metadata().is_ok_and(|of| of.len() >= length));

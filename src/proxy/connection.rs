@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use super::group::Group;
 use crate::os::connect::{Closer, Stream, Wait};
+use crate::os::memory::SeenWords;
 use crate::os::poll;
-use crate::os::window::SeenWindow;
 use crate::wire::{FrameError, FromChild, FromWorker, Hello, Reader};
 
 /// Where `send-buffer-size` says nothing: a large piece of a body goes out in one go. The kernel takes it for a wish that
@@ -29,7 +29,7 @@ pub(super) struct Connection {
     /// Came along with bytes and belong to FILE and WINDOW frames, in order.
     descriptors: VecDeque<OwnedFd>,
     /// Where PART frames point to.
-    window: Option<SeenWindow>,
+    window: Option<SeenWords>,
     /// Since when nobody needs it, where it has a window.
     unused: Option<Instant>,
     open: Arc<Open>,
@@ -202,7 +202,8 @@ impl Connection {
             return Err("a second WINDOW frame".to_owned());
         }
         let descriptor = self.descriptors.pop_front().ok_or("a WINDOW frame without its memory")?;
-        let window = SeenWindow::of(descriptor, usize::try_from(size).unwrap_or(usize::MAX));
+        let words = usize::try_from(size).unwrap_or(usize::MAX).div_ceil(size_of::<u32>());
+        let window = SeenWords::of(descriptor.as_fd(), words);
         self.window = Some(window.map_err(|cause| format!("a WINDOW frame whose memory can't be had: {cause}"))?);
         Ok(())
     }
@@ -334,7 +335,7 @@ mod tests {
         let (site, open, idle) = (Site::new(DaemonOptions::default()), Arc::default(), Idle::new(9));
         let connect = || Connection::open(&site.group().sockets[0], site.group(), &open).unwrap();
         let mut with_window = connect();
-        with_window.window = Some(SeenWindow::of(Window::new(4096).unwrap().1, 4096).unwrap());
+        with_window.window = Some(SeenWords::of(Window::new(9).unwrap().1.as_fd(), 9).unwrap());
         idle.keep(with_window);
         idle.keep(connect());
         assert_eq!(idle.connections().len(), 2);

@@ -350,16 +350,16 @@ impl Relay<'_, '_> {
                 FromWorker::Part { length, .. } => usize::try_from(length).unwrap_or(usize::MAX),
                 FromWorker::Log { level, line } => {
                     self.client.log(level_of(level), &String::from_utf8_lossy(line));
-                    0
+                    continue;
                 }
                 FromWorker::End(_) => return Ok(()),
                 FromWorker::File { .. } => {
                     drop(self.connection.descriptor());
-                    0
+                    continue;
                 }
                 FromWorker::Window { size } => {
                     self.connection.open_window(size).map_err(|_| Broken::Closed)?;
-                    0
+                    continue;
                 }
                 FromWorker::WantBody(_)
                 | FromWorker::Refused

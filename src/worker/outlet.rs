@@ -27,16 +27,16 @@ const QUICK: Duration = Duration::from_micros(100);
 /// So many must have been quick before one is held: for a few, it is not worth to have them watched.
 const TRUST: u32 = 4;
 
+/// A piece of so much opens a window: bytes.
+const LARGE: usize = 64 * 1024;
+/// With a window, smaller ones go through the socket all the same, unless they are held: bytes.
+const LEAST: usize = 4 * 1024;
+
 /// A connection's way out. Used by the thread that has the connection, and the one that flushes.
 pub(super) struct Outlet {
     stream: Stream,
     held: Mutex<Held>,
 }
-
-/// Larger pieces go by the window, and make one: bytes.
-const LARGE: usize = 64 * 1024;
-/// Smaller ones are copied sooner than they are looked for: bytes.
-const LEAST: usize = 4 * 1024;
 
 /// Frames that wait to be sent, in order.
 #[derive(Default)]
@@ -106,8 +106,11 @@ impl Outlet {
 
     /// Puts as much of a piece of the answer into the window as is worth it and has room. A head was sent, or is before the frames.
     pub(super) fn share(&self, piece: &[u8]) -> Share {
-        let mut held = self.held();
         let mut share = Share::default();
+        if piece.len() < LEAST {
+            return share;
+        }
+        let mut held = self.held();
         if piece.len() >= LARGE {
             (share.frames, share.descriptor) = held.open_window();
         }

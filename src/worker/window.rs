@@ -37,7 +37,7 @@ impl Window {
         if before >= MOST {
             return None;
         }
-        let (memory, descriptor) = window::Window::new(SIZE as usize).ok()?;
+        let (memory, descriptor) = window::Window::new(SIZE as usize / size_of::<u32>()).ok()?;
         Some((Window { memory, used: 0, _counted: counted }, descriptor))
     }
 

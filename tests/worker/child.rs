@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use mod_wsgi::os::window::SeenWindow;
+use mod_wsgi::os::memory::SeenWords;
 use mod_wsgi::wire::{Body, BodyError, End, FromChild, FromWorker, HEADER_LINE, Hello, Reader, Request};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 
@@ -20,7 +20,7 @@ pub(crate) struct Child {
     pub(crate) stream: UnixStream,
     reader: Reader,
     files: Vec<File>,
-    window: Option<SeenWindow>,
+    window: Option<SeenWords>,
     /// What the worker is told that the connection is called.
     pub(crate) number: u64,
 }
@@ -226,7 +226,7 @@ impl Child {
                             answer.pieces.push(0);
                         }
                         FromWorker::Window { size } => {
-                            self.window = Some(SeenWindow::of(self.files.remove(0).into(), size as usize).unwrap());
+                            self.window = Some(SeenWords::of(self.files.remove(0).as_fd(), size as usize / 4).unwrap());
                         }
                         FromWorker::Part { offset, length } => {
                             let range = offset as usize..(offset + length) as usize;

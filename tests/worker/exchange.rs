@@ -2,7 +2,7 @@
 
 use mod_wsgi::wire::{BodyError, End, FromChild, WHOLE_MOST};
 
-use crate::child::{Answer, Ask};
+use crate::child::{Answer, Ask, Child};
 use crate::supervisor::{start, until};
 
 const ECHO: &str = r#"
@@ -151,6 +151,24 @@ def application(environ, start_response):
         assert!(answer.text() == path[1..].repeat(300_000));
         assert_eq!((answer.pieces, answer.end), (pieces, Some(End::Complete)));
     }
+}
+
+#[test]
+fn so_many_connections_have_memory_for_answers_and_others_when_one_is_closed() {
+    const APP: &str = r#"
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [b"x" * 100000]
+"#;
+    let Some(worker) = start(APP).ready() else { return };
+    let in_memory = |child: &mut Child| child.ask(&worker.get("/")).pieces == [100_000];
+    let mut children: Vec<Child> = (0..50).map(|_| worker.connect()).collect();
+    let had: Vec<bool> = children.iter_mut().map(in_memory).collect();
+    assert_eq!(had, [[true; 48].as_slice(), &[false; 2]].concat());
+    assert!(in_memory(&mut children[0]) && !in_memory(&mut children[49]));
+    children.remove(0);
+    let last = children.last_mut().unwrap();
+    until("the memory of the one that left is another's", || in_memory(last));
 }
 
 #[test]

@@ -344,7 +344,7 @@ fn open_window(peer: &mut Peer, memory: Option<&OwnedFd>) {
 #[test]
 fn parts_of_a_window_come_in_order_with_data_answer_after_answer() {
     let (site, mut client) = (site(), Scripted::default());
-    let (mut window, memory) = Window::new(4096).unwrap();
+    let (mut window, memory) = Window::new(1024).unwrap();
     let mut peers = Vec::new();
     let outcome = site.exchange(Body::None, &mut client, |listeners| {
         let mut peer = Peer::asked(&listeners[0]);
@@ -372,14 +372,14 @@ fn parts_of_a_window_come_in_order_with_data_answer_after_answer() {
 
 #[test]
 fn what_is_no_part_of_a_window_cuts_the_answer_off() {
-    let window = || Window::new(4096).unwrap().1;
+    let window = || Window::new(1024).unwrap().1;
     let part = |offset, length| Answer::default().and(&FromWorker::Part { offset, length }).end();
     let again = Answer::default().and(&FromWorker::Window { size: 4096 }).end();
     let cases: [(Option<OwnedFd>, Vec<u8>); 5] = [
         (Some(window()), part(4000, 97)),
         (Some(window()), again),
         (None, part(0, 1)),
-        (Some(Window::new(4092).unwrap().1), part(0, 1)),
+        (Some(Window::new(1023).unwrap().1), part(0, 1)),
         (Some(File::open("/proc/self/exe").unwrap().into()), part(0, 1)),
     ];
     for (memory, rest) in cases {
@@ -404,7 +404,7 @@ fn what_is_no_part_of_a_window_cuts_the_answer_off() {
 #[test]
 fn a_window_is_had_though_its_answer_is_not_wanted() {
     let (site, mut client) = (site(), Scripted { error_override: true, ..Scripted::default() });
-    let (_window, memory) = Window::new(4096).unwrap();
+    let (_window, memory) = Window::new(1024).unwrap();
     let outcome = site.exchange(Body::None, &mut client, |listeners| {
         let peer = Peer::asked(&listeners[0]);
         let frames = Answer::head("500 Oh", &[]).and(&FromWorker::Window { size: 4096 });
