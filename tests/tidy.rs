@@ -25,7 +25,7 @@ const ROOMS: &[(&str, &[&str], Unsafe)] = &[
     ("os", &[], Unsafe::Here),
     // Work.
     ("application", &["python", "wsgi", "metrics", "config"], Unsafe::Never),
-    ("front", &["apache", "wsgi", "config"], Unsafe::Never),
+    ("front", &["apache", "os", "wsgi", "config"], Unsafe::Never),
     ("embedded", &["front", "apache", "application", "python", "wsgi", "metrics", "config"], Unsafe::Never),
     ("proxy", &["front", "apache", "os", "wire", "board", "wsgi", "config"], Unsafe::Never),
     (

@@ -60,6 +60,7 @@ impl Place {
 
     pub(crate) const FIRST: Place = Place::at(raw::APR_HOOK_FIRST as c_int);
     pub(crate) const MIDDLE: Place = Place::at(raw::APR_HOOK_MIDDLE as c_int);
+    pub(crate) const LAST: Place = Place::at(raw::APR_HOOK_REALLY_LAST as c_int);
 
     /// Behind these, where they are loaded.
     pub(crate) const fn after<const N: usize>(self, names: &'static Names<N>) -> Place {
@@ -105,6 +106,8 @@ macro_rules! request_hooks {
 request_hooks! {
     /// From URL to file name: the first that answers OK decides.
     translate_name on_translate_name raw::ap_hook_translate_name;
+    /// The last phase before the response is made: all are asked, unless one fails.
+    fixups on_fixups raw::ap_hook_fixups;
     /// Makes the response: the first that does not decline.
     handler on_handler raw::ap_hook_handler;
     /// May this client have this resource, whoever the user is? All are asked until one says no. Internal requests count by their URI: what is

@@ -120,6 +120,14 @@ impl Admitted {
     }
 }
 
+/// Is the request's handler one of ours?
+pub(super) fn is_ours(request: &Request<'_>) -> bool {
+    request.handler().is_some_and(|name| {
+        HANDLERS.contains(&name)
+            || request.dir_config::<DirConfig>().is_some_and(|dir| dir.handler_script(name).is_some())
+    })
+}
+
 /// Admits a request.
 ///
 /// # Errors

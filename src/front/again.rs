@@ -5,13 +5,18 @@
 //! last requests of a connection did, its thread writes the answer out, lets httpd end and log the request, and waits a moment for the
 //! next one, which httpd then takes up like one that was sent together with the one before.
 //!
+//! Such a thread takes the processor from nobody when it wakes ([`Policy`]): what wakes it, a client or a daemon process, is in the midst of sending to
+//! others, too.
+//!
 //! In a child, on the thread that has the connection.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::apache::{Request, server};
+use super::admit::is_ours;
+use crate::apache::{Answer, Request, server};
+use crate::os::policy::Policy;
 
 /// What is at once: microseconds. On a busy machine most of it is the way through the listener.
 const AT_ONCE: i64 = 5_000;
@@ -31,22 +36,46 @@ const SMALL: u64 = 16 * 1024;
 /// Of the threads of a child so many may wait at a time, as a part of all.
 const PART: u32 = 2;
 
+thread_local! {
+    static POLICY: Policy = Policy::of_this_thread(false);
+}
+
 /// Sees to a request that has its whole answer: where its client may be expected to ask again at once, this thread will wait for that.
-pub(crate) fn expect_next(request: &mut Request<'_>) {
-    if *SEATS == 0 || !request.may_be_followed() || request.bytes_sent() > SMALL {
-        return;
-    }
-    let (asked, answered) = (request.arrived(), now());
-    let Some(habit) = request.of_connection::<Habit>() else { return };
-    if habit.asks_again(asked, answered, Seat::all_free()) {
+/// `was_quick`: what Python ran on this thread is over in a moment; hardly anything is started then that inherits how the thread is scheduled.
+pub(crate) fn expect_next(request: &mut Request<'_>, was_quick: bool) {
+    let expected = is_expected(request);
+    POLICY.with(|policy| policy.wait_for_others(expected && was_quick));
+    if expected {
         request.flush_connection();
         request.when_over(|habit: &mut Habit, client| {
             let came = Seat::take().is_some_and(|_seat| client.sends_within(PATIENCE));
             if !came {
                 habit.quick = 0;
+                expect_nothing();
             }
         });
     }
+}
+
+fn is_expected(request: &mut Request<'_>) -> bool {
+    if *SEATS == 0 || !request.may_be_followed() || request.bytes_sent() > SMALL {
+        return false;
+    }
+    let (asked, answered) = (request.arrived(), now());
+    request.of_connection::<Habit>().is_some_and(|habit| habit.asks_again(asked, answered, Seat::all_free()))
+}
+
+/// The calling thread is scheduled as httpd made it: its client is not waited for.
+pub(crate) fn expect_nothing() {
+    POLICY.with(|policy| policy.wait_for_others(false));
+}
+
+/// A request comes to its handler (`fixups`). Those of others find the thread as httpd made it.
+pub(crate) fn before_handler(request: &mut Request<'_>) -> Answer {
+    if POLICY.with(Policy::waits) && !is_ours(request) {
+        expect_nothing();
+    }
+    Answer::DECLINED
 }
 
 /// How a client asks.

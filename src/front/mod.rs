@@ -12,7 +12,7 @@ mod inquiry;
 mod translate;
 
 pub(crate) use admit::{Admitted, Chosen, Visit, admit, visit};
-pub(crate) use again::expect_next;
+pub(crate) use again::{before_handler, expect_next, expect_nothing};
 pub(crate) use answer::{hint, lend_body, log_level, put_head, read_body};
 pub(crate) use facts::seen_from;
 pub(crate) use inquiry::{access_environ, is_case_sensitive, script_group};

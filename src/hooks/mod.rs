@@ -10,7 +10,7 @@ pub(crate) use record::record;
 use crate::apache::hook::{self, Startup};
 use crate::apache::{Answer, Names, Place, Pool, Request, Server, Started, authn_provider, authz_provider, server};
 use crate::front;
-use crate::{access, embedded, proxy};
+use crate::{access, embedded, proxy, python};
 
 static ALIAS: Names<1> = Names::new([c"mod_alias.c"]);
 static OTHER_MAPPERS: Names<2> = Names::new([c"mod_userdir.c", c"mod_vhost_alias.c"]);
@@ -30,6 +30,7 @@ fn register(pool: Pool<'_>) {
     hook::check_access(access::check_access, Place::MIDDLE.after(&TLS).before(&HOST_RULES));
     authn_provider(pool, c"wsgi", access::check_password, access::realm_hash);
     authz_provider(pool, c"wsgi-group", access::is_member);
+    hook::fixups(front::before_handler, Place::LAST);
     hook::handler(handle, Place::MIDDLE);
 }
 
@@ -42,9 +43,12 @@ fn handle(request: &mut Request<'_>) -> Answer {
     let answer = match visit {
         Ok(visit) if visit.process_group.is_empty() => embedded::serve(request, &visit),
         Ok(visit) => proxy::serve(request, &visit, embedded::scoreboard),
-        Err(answer) => return answer,
+        Err(answer) => {
+            front::expect_nothing();
+            return answer;
+        }
     };
-    front::expect_next(request);
+    front::expect_next(request, python::was_quick());
     answer
 }
 

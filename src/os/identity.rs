@@ -1,8 +1,9 @@
 //! Who a process is: user and groups, root directory, session, priority, environment. For a worker's first steps, when it has one thread.
 
 use std::ffi::{CString, OsStr};
-use std::io;
 use std::os::unix::ffi::OsStrExt as _;
+use std::time::Duration;
+use std::{fs, io, thread};
 
 use nix::unistd::{Gid, Uid, chdir, setgid, setgroups, setsid, setuid};
 
@@ -46,17 +47,30 @@ pub fn new_session() -> io::Result<()> {
     setsid().map(drop).map_err(io::Error::from)
 }
 
-/// The process's nice value.
+/// The nice value of the process, and of its session: where the kernel shares processors out by session, that of a process counts only
+/// among those of its own (sched(7), "The autogroup feature").
 ///
 /// # Errors
 /// The system's.
 pub fn set_priority(priority: i32) -> io::Result<()> {
     // SAFETY: three numbers; 0 is the calling process.
-    match unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, priority) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
+    if unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, priority) } != 0 {
+        return Err(io::Error::last_os_error());
     }
+    let priority = priority.clamp(-20, 19).to_string();
+    for _ in 0..SESSION_TRIES {
+        match fs::write("/proc/self/autogroup", &priority) {
+            Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => thread::sleep(SESSION_PAUSE),
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
+            _ => return Ok(()),
+        }
+    }
+    Err(io::ErrorKind::WouldBlock.into())
 }
+
+/// Without privileges that may be done once in so long, by all processes of the machine together.
+const SESSION_PAUSE: Duration = Duration::from_millis(100);
+const SESSION_TRIES: u32 = 20;
 
 /// Sets a variable of the environment. Only while the process has one thread.
 #[expect(

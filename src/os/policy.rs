@@ -26,6 +26,12 @@ impl Policy {
         Policy { is_ours: !keep && now == SCHED_OTHER, waits: Cell::new(false) }
     }
 
+    /// Does the thread wait for others?
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.waits.get()
+    }
+
     /// From now on the thread waits, when it wakes, until a processor is free or its time is up; or it does not. Costs a system call where that is a
     /// change. What the thread starts meanwhile is scheduled as it is.
     pub fn wait_for_others(&self, wait: bool) {

@@ -190,7 +190,7 @@ impl Line {
     }
 
     /// Is all over before another thread has woken?
-    fn is_quick(&self) -> bool {
+    pub(super) fn is_quick(&self) -> bool {
         self.cost.load(Ordering::Relaxed) <= TOO_MUCH && self.pace.is_very_short()
     }
 

@@ -40,4 +40,4 @@ pub(crate) use object::{Object, Stored};
 pub(crate) use pace::Pace;
 pub(crate) use runtime::{Apache, HashSeed, Runtime, Serving, Settings, StartError};
 pub(crate) use shown::{Shown, hide};
-pub(crate) use state::{Closed, Py, give_way, is_lingering, linger, within};
+pub(crate) use state::{Closed, Py, give_way, is_lingering, linger, was_quick, within};

@@ -45,6 +45,8 @@ thread_local! {
     /// How often this thread is inside the gate.
     static INSIDE: Cell<usize> = const { Cell::new(0) };
     static LATE: Cell<Late> = const { Cell::new(Late::No) };
+    /// See [`was_quick`].
+    static QUICK: Cell<bool> = const { Cell::new(true) };
     static LINGER: RefCell<Linger> = const { RefCell::new(Linger { allowed: false, attachment: None }) };
 }
 
@@ -218,7 +220,9 @@ impl Drop for Attachment {
         // SAFETY: attached since `new`; whatever ran in between has put that back.
         unsafe { ffi::PyEval_SaveThread() };
         if let Some(turn) = &self.turn {
-            self.interpreter.line().over(turn);
+            let line = self.interpreter.line();
+            line.over(turn);
+            QUICK.set(line.is_quick());
         }
         leave(&self.interpreter);
     }
@@ -234,6 +238,11 @@ struct Linger {
 /// From now on the calling thread stays attached when it leaves an interpreter, until [`give_way`].
 pub(crate) fn linger() {
     LINGER.with(|linger| linger.borrow_mut().allowed = true);
+}
+
+/// Whether turns are over in a moment in the interpreter that the calling thread has last detached from, if any.
+pub(crate) fn was_quick() -> bool {
+    QUICK.get()
 }
 
 /// Whether the calling thread has stayed attached.

@@ -1,4 +1,5 @@
 """What this machine has (httpd, Python, the peers), and what its processes cost: processor time and memory, from /proc."""
+import contextlib
 import functools
 import os
 import re
@@ -95,7 +96,38 @@ def versions():
     name = names[0] if names else os.uname().machine
     # What a distributor or a host calls its build says nothing here.
     linux = re.match(r"\d+\.\d+", os.uname().release).group()
-    return f"{os.cpu_count()} x {name}, Linux {linux}, {server}, {run(PYTHON, '--version')}, " + ", ".join(PACKAGES.values())
+    groups = "autogroup on" if _autogroup() == "1" else "autogroup off"
+    return f"{os.cpu_count()} x {name}, Linux {linux} ({groups}), {server}, {run(PYTHON, '--version')}, " + ", ".join(PACKAGES.values())
+
+
+AUTOGROUP = "/proc/sys/kernel/sched_autogroup_enabled"
+
+
+def _autogroup():
+    """Whether processors are shared out by session, as far as no cgroup of the `cpu` controller says otherwise (sched(7))."""
+    if not os.path.exists(AUTOGROUP):
+        return "0"
+    with open(AUTOGROUP) as file:
+        return file.read().strip()
+
+
+@contextlib.contextmanager
+def one_group():
+    """Has the kernel share processors out among all threads of the machine alike; afterwards as it was."""
+    before = _autogroup()
+    if before == "0":
+        yield
+        return
+    try:
+        with open(AUTOGROUP, "w") as file:
+            file.write("0")
+    except OSError as cause:
+        sys.exit(f"{AUTOGROUP} can't be written: {cause}; run this as root")
+    try:
+        yield
+    finally:
+        with open(AUTOGROUP, "w") as file:
+            file.write(before)
 
 
 # --- what processes cost ---

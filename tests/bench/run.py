@@ -4,6 +4,7 @@ Run by `make bench`; needs wrk, and installs the peers with pip. Rounds are inte
 hits all alike; tables show medians. With BLESS=1 they go into docs/performance.md, too, which says how to read them.
 """
 import argparse
+import contextlib
 import datetime
 import json
 import os
@@ -21,12 +22,12 @@ import report
 import servers
 import work
 
-TABLES, SCALING = "measured", "measured-scaling"
+TABLES, SCALING, ONE_GROUP = "measured", "measured-scaling", "measured-one-group"
 
 
 def main():
     options = arguments()
-    rows = work.scaling() if options.scaling else work.WORKS
+    rows = work.scaling() if options.scaling else work.ONE_GROUP if options.one_group else work.WORKS
     if options.list:
         for row in rows.values():
             print(f"{row.key:16} {row.title}: {', '.join(row.contenders)}")
@@ -39,7 +40,8 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
     folder = tempfile.mkdtemp(prefix="wsgi-bench-")
     try:
-        measured(chosen, prepare(folder, options.module), options)
+        with machine.one_group() if options.one_group else contextlib.nullcontext():
+            measured(chosen, prepare(folder, options.module), options)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -48,6 +50,8 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--module", required=True, help="our mod_wsgi.so")
     parser.add_argument("--scaling", action="store_true", help="the other rows: how cost grows, ours beside C mod_wsgi")
+    parser.add_argument("--one-group", action="store_true",
+                        help="some rows without the kernel's groups by session, as services of systemd run; as root")
     parser.add_argument("--row", action="append", metavar="NAME", help="only this row; may be repeated")
     parser.add_argument("--contender", action="append", choices=servers.CONTENDERS, metavar="NAME",
                         help=f"only this contender, in any row; may be repeated: {', '.join(servers.CONTENDERS)}")
@@ -120,7 +124,7 @@ def measured(rows, setting, options):
         with open(options.json, "w") as file:
             json.dump({"head": head, "rows": everything}, file, indent=1)
     if options.bless:
-        report.write(SCALING if options.scaling else TABLES, [head, *pages])
+        report.write(SCALING if options.scaling else ONE_GROUP if options.one_group else TABLES, [head, *pages])
 
 
 def rounds(row, number, setting, options):

@@ -72,6 +72,9 @@ WORKS = {each.key: each for each in (
          other="threads held", kind="crowded", crowd=(0, 8, 4 * MIB)),
 )}
 
+# Where how processors are shared out changes most.
+ONE_GROUP = {key: WORKS[key] for key in ("hello-embedded", "hello", "computes", "mixed", "flask", "django")}
+
 
 @functools.cache
 def scaling():

@@ -343,7 +343,7 @@ const ROWS: [Row; 46] = [
         "number",
         "0",
         Signed(PRIORITY, |set| &mut set.cpu_priority),
-        "The processes' nice value, -20 to 19: the higher, the more they give way. Numbers outside count as the \
+        "The processes' nice value, -20 to 19, and that of their sessions: the higher, the more they give way. Numbers outside count as the \
          nearest; below 0 needs an httpd that is started as root.",
     ),
     with_default(

@@ -128,6 +128,15 @@ wsgi_test!(without_root_user_and_group_are_ignored, groups, |site| {
     assert_eq!(seen["priority"], 19);
 });
 
+wsgi_test!(a_priority_counts_beside_other_sessions, groups, |site| {
+    let server = shop(site, "cpu-priority=7").start();
+    let path = format!("/proc/{}/autogroup", id(&server.get("/").json()));
+    // Not with every kernel.
+    if let Ok(group) = std::fs::read_to_string(path) {
+        assert!(group.trim_end().ends_with("nice 7"), "{group}");
+    }
+});
+
 wsgi_test!(chroot_without_root_is_refused, groups, |site| {
     if !is_root() {
         return;

@@ -75,6 +75,17 @@ fn threads_are(id: u32, state: char) -> bool {
     })
 }
 
+/// How many of its threads have the scheduling policy `SCHED_BATCH` at this moment.
+pub(crate) fn batch_threads(id: u32) -> usize {
+    // proc_pid_stat(5): the 41st field; the one behind the name is the third.
+    let is_batch = |stat: &str| {
+        let policy = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(38));
+        policy.is_some_and(|policy| policy == libc::SCHED_BATCH.to_string())
+    };
+    let tasks = fs::read_dir(format!("/proc/{id}/task")).into_iter().flatten().flatten();
+    tasks.filter(|task| is_batch(&fs::read_to_string(task.path().join("stat")).unwrap_or_default())).count()
+}
+
 /// Sends a signal; false where the process has ended.
 pub(crate) fn send(id: u32, signal: Signal) -> bool {
     kill(Pid::from_raw(i32::try_from(id).unwrap()), signal).is_ok()
