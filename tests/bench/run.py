@@ -49,8 +49,9 @@ def main():
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--module", required=True, help="our mod_wsgi.so")
-    parser.add_argument("--scaling", action="store_true", help="the other rows: how cost grows, ours beside C mod_wsgi")
-    parser.add_argument("--one-group", action="store_true",
+    tables = parser.add_mutually_exclusive_group()
+    tables.add_argument("--scaling", action="store_true", help="the other rows: how cost grows, ours beside C mod_wsgi")
+    tables.add_argument("--one-group", action="store_true",
                         help="some rows without the kernel's groups by session, as services of systemd run; as root")
     parser.add_argument("--row", action="append", metavar="NAME", help="only this row; may be repeated")
     parser.add_argument("--contender", action="append", choices=servers.CONTENDERS, metavar="NAME",
