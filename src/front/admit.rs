@@ -120,12 +120,14 @@ impl Admitted {
     }
 }
 
-/// Is the request's handler one of ours?
-pub(super) fn is_ours(request: &Request<'_>) -> bool {
-    request.handler().is_some_and(|name| {
-        HANDLERS.contains(&name)
-            || request.dir_config::<DirConfig>().is_some_and(|dir| dir.handler_script(name).is_some())
-    })
+/// How the request's handler has us answer it; none where it is another module's.
+pub(super) fn service<'r>(request: &'r Request<'_>) -> Option<(HandlerKind, Option<&'r Arc<HandlerScript>>)> {
+    let name = request.handler()?;
+    if HANDLERS.contains(&name) {
+        return Some((HandlerKind::Script, None));
+    }
+    let script = request.dir_config::<DirConfig>()?.handler_script(name)?;
+    Some((HandlerKind::HandlerScript, Some(script)))
 }
 
 /// Admits a request.
@@ -133,15 +135,9 @@ pub(super) fn is_ours(request: &Request<'_>) -> bool {
 /// # Errors
 /// The hook's answer: the handler is not ours, or the request is refused, which is logged.
 pub(crate) fn admit(request: &mut Request<'_>) -> Result<Admitted, Answer> {
-    let name = request.handler().ok_or(Answer::DECLINED)?;
-    let settings = request.dir_config::<DirConfig>();
-    let (kind, handler) = if HANDLERS.contains(&name) {
-        (HandlerKind::Script, None)
-    } else {
-        let script = settings.and_then(|dir| dir.handler_script(name)).ok_or(Answer::DECLINED)?;
-        (HandlerKind::HandlerScript, Some(Arc::clone(script)))
-    };
-    let dir = settings.cloned().unwrap_or_default();
+    let (kind, handler) = service(request).ok_or(Answer::DECLINED)?;
+    let handler = handler.cloned();
+    let dir = request.dir_config::<DirConfig>().cloned().unwrap_or_default();
     let mapped = request.kept::<Mapped>().cloned();
     let body = match wsgi::admit(&facts::admission(request, kind, mapped.is_some(), dir.chunked_request())) {
         Ok(body) => body,

@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::admit::is_ours;
+use super::admit::service;
 use crate::apache::{Answer, Request, server};
 use crate::os::policy::Policy;
 
@@ -72,7 +72,7 @@ pub(crate) fn expect_nothing() {
 
 /// A request comes to its handler (`fixups`). Those of others find the thread as httpd made it.
 pub(crate) fn before_handler(request: &mut Request<'_>) -> Answer {
-    if POLICY.with(Policy::waits) && !is_ours(request) {
+    if POLICY.with(Policy::waits) && service(request).is_none() {
         expect_nothing();
     }
     Answer::DECLINED

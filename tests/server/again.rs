@@ -97,6 +97,10 @@ def application(environ, start_response):
     assert_eq!((ask("/gone").status, waiting_for_others(&server)), (404, 0), "a refusal");
     waits(&mut ask);
     until("one whose client pauses", || (waiting_for_others(&server) == 0).then_some(()));
+    let mut other = server.connect();
+    waits(&mut |target| other.ask(&Request::get(target).keep_alive()));
+    drop(other);
+    until("one whose client has gone", || (waiting_for_others(&server) == 0).then_some(()));
     if is_embedded {
         until("the pace of longer requests", || {
             let found = (0..5).map(|_| {

@@ -104,8 +104,8 @@ impl Connection {
 }
 
 impl Client<'_> {
-    /// Waits until the client sends something, or goes; false when the time is over. httpd's scoreboard shows the thread as one that keeps a
-    /// connection alive, as it does.
+    /// Waits until the client sends something; false when it goes, or the time is over. httpd's scoreboard shows the thread as one that keeps
+    /// a connection alive, as it does.
     pub(crate) fn sends_within(&self, most: Duration) -> bool {
         let connection = self.0;
         if connection_field!(connection.aborted) != 0 {
@@ -123,7 +123,11 @@ impl Client<'_> {
         }
         // SAFETY: open as long as the connection, which is not closed while this thread works on it.
         let descriptor = unsafe { BorrowedFd::borrow_raw(descriptor) };
-        let mut polled = [PollFd::new(descriptor, PollFlags::POLLIN)];
-        ppoll(&mut polled, Some(TimeSpec::from_duration(most)), None).is_ok_and(|ready| ready > 0)
+        // What else is found is that it goes.
+        let sends_or_goes = PollFlags::POLLIN | PollFlags::from_bits_retain(libc::POLLRDHUP);
+        let mut polled = [PollFd::new(descriptor, sends_or_goes)];
+        let found = ppoll(&mut polled, Some(TimeSpec::from_duration(most)), None);
+        let [polled] = polled;
+        found.is_ok() && polled.revents() == Some(PollFlags::POLLIN)
     }
 }
