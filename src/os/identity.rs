@@ -47,25 +47,34 @@ pub fn new_session() -> io::Result<()> {
     setsid().map(drop).map_err(io::Error::from)
 }
 
+/// Why a nice value could not be set.
+#[derive(Debug, thiserror::Error)]
+pub enum PriorityError {
+    #[error("it can't be set: {0}; the process runs without it")]
+    Process(io::Error),
+    #[error("it is set for the process and not for its session: /proc/self/autogroup can't be written: {0}")]
+    Session(io::Error),
+}
+
 /// The nice value of the process, and of its session: where the kernel shares processors out by session, that of a process counts only
 /// among those of its own (sched(7), "The autogroup feature").
 ///
 /// # Errors
 /// The system's.
-pub fn set_priority(priority: i32) -> io::Result<()> {
+pub fn set_priority(priority: i32) -> Result<(), PriorityError> {
     // SAFETY: three numbers; 0 is the calling process.
     if unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, priority) } != 0 {
-        return Err(io::Error::last_os_error());
+        return Err(PriorityError::Process(io::Error::last_os_error()));
     }
     let priority = priority.clamp(-20, 19).to_string();
     for _ in 0..SESSION_TRIES {
         match fs::write("/proc/self/autogroup", &priority) {
             Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => thread::sleep(SESSION_PAUSE),
-            Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(PriorityError::Session(cause)),
             _ => return Ok(()),
         }
     }
-    Err(io::ErrorKind::WouldBlock.into())
+    Err(PriorityError::Session(io::ErrorKind::WouldBlock.into()))
 }
 
 /// Without privileges that may be done once in so long, by all processes of the machine together.

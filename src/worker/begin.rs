@@ -109,7 +109,7 @@ fn become_worker(group: &GroupSettings) -> Result<(), String> {
     if let Some(priority) = options.cpu_priority()
         && let Err(cause) = identity::set_priority(priority)
     {
-        let text = format!("WSGI0416: cpu-priority={priority} can't be set: {cause}; the worker runs without it");
+        let text = format!("WSGI0416: cpu-priority={priority}: {cause}");
         log::line(Level::Warn, text.as_bytes());
     }
     if let Some(root) = &options.chroot {
