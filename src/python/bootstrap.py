@@ -15,7 +15,7 @@ from _thread import get_ident
 from types import ModuleType
 
 OURS = "<mod_wsgi>"
-ERROR, INFO = 3, 6
+ERROR, WARNING, INFO = 3, 4, 6
 
 emit = None
 
@@ -258,9 +258,13 @@ def add_paths(paths):
         try:
             if not os.path.isdir(path):
                 os.stat(path)
+        except OSError as failure:
+            text = f"WSGI0091: {path!r}, of python-path or WSGIPythonPath, can't be read, and no module is found there: {failure}"
+            emit(WARNING, text.encode("utf-8", "replace"))
+        try:
             site.addsitedir(path)
         except Exception as failure:
-            text = f"WSGI0091: WSGIPythonPath: {path!r} can't be added to sys.path, nor what follows it: {failure}"
+            text = f"WSGI0091: {path!r} can't be added to sys.path, nor what follows it in python-path or WSGIPythonPath: {failure}"
             emit(ERROR, text.encode("utf-8", "replace"))
             break
         added = [entry for entry in sys.path if entry not in known]

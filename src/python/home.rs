@@ -86,7 +86,7 @@ impl Home {
 /// # Errors
 /// CPython's words.
 pub(super) fn start_main(settings: Arc<Settings>) -> Result<Arc<Interpreter>, String> {
-    on_new_thread(c"wsgi:main", move |home, orders, started| {
+    on_new_thread(c"wsgi:main", Some(SignalsBlocked::new()), move |home, orders, started| {
         let made = start_python(&settings, home);
         if let Some(made) = report(made, started) {
             live_as_main(made, orders);
@@ -166,7 +166,9 @@ pub(super) fn start_sub(
     let ladder = main.home().run(move |_| lender.lend_state()).map_err(|closed| closed.to_string())?;
     let ladder = ladder.ok_or("out of memory")?;
     let name = name.to_vec();
-    on_new_thread(c"wsgi:home", move |home, orders, started| {
+    // In httpd's children signals are the MPM's. A daemon process's are the application's: what it starts there inherits the mask.
+    let masked = settings.process_group.is_empty().then(SignalsBlocked::new);
+    on_new_thread(c"wsgi:home", masked, move |home, orders, started| {
         let own = settings.interpreter(&name, false);
         let made = new_interpreter(ladder, own.own_gil).and_then(|()| adopt_current(name, own, home, &settings));
         let Some(made) = report(made, started) else { return };
@@ -322,15 +324,15 @@ impl Made {
     }
 }
 
-/// Starts a thread that takes no signals (they are the MPM's) and waits until it reports.
+/// Starts a thread and waits until it reports. `masked`: it takes no signals.
 fn on_new_thread(
     name: &std::ffi::CStr,
+    masked: Option<SignalsBlocked>,
     body: impl FnOnce(Home, &Receiver<Order>, &Sender<Result<Arc<Interpreter>, String>>) + Send + 'static,
 ) -> Result<Arc<Interpreter>, String> {
     let (orders, received) = mpsc::channel();
     let (started, answer) = mpsc::channel();
     let home = Home { orders: Mutex::new(orders) };
-    let masked = SignalsBlocked::new();
     let spawned = thread::Builder::new()
         .name(name.to_string_lossy().into_owned())
         .stack_size(STACK)

@@ -84,9 +84,11 @@ pub struct Identity {
     pub gid: u32,
     /// The whole supplementary list.
     pub groups: Vec<u32>,
-    /// Name and home directory of the user, where passwd knows it: HOME, USER, LOGNAME and the working directory.
+    /// Name and home directory of the user, where passwd knows it: HOME, USER, LOGNAME.
     pub user: Option<Vec<u8>>,
     pub home: Option<Vec<u8>>,
+    /// The working directory, where no `home=` names one; else it stays httpd's.
+    pub directory: Option<Vec<u8>>,
 }
 
 /// The G directives about Python that hold in daemon processes (reference 1.7), and what applications are told.

@@ -126,8 +126,7 @@ fn become_worker(group: &GroupSettings) -> Result<(), String> {
     if let Some(mask) = options.umask {
         identity::set_umask(mask);
     }
-    let own_home = || identity.home.as_ref().filter(|_| identity.change && options.user.is_some());
-    if let Some(home) = options.home.as_ref().or_else(own_home) {
+    if let Some(home) = options.home.as_ref().or(identity.directory.as_ref()) {
         let step = format!("working directory {}", Quoted(home));
         identity::change_directory(home).map_err(failed(&step, "name a folder that its user may enter with home="))?;
     }

@@ -392,14 +392,15 @@ def application(environ, start_response):
     except PermissionError:
         back = False
     start_response("200 OK", [])
-    return [repr([os.getresuid(), os.getresgid(), sorted(os.getgroups()), back]).encode()]
+    return [repr([os.getresuid(), os.getresgid(), sorted(os.getgroups()), back, os.getcwd()]).encode()]
 "#;
     let mut starting = start(WHO);
+    starting.identity.directory = Some(b"/usr".to_vec());
     starting.identity.change = true;
     (starting.identity.uid, starting.identity.gid, starting.identity.groups) = (65534, 65534, vec![65534, 12]);
     let Some(worker) = starting.ready() else { return };
     let answer = worker.connect().ask(&worker.get("/"));
-    assert_eq!(answer.text(), "[(65534, 65534, 65534), (65534, 65534, 65534), [12, 65534], False]");
+    assert_eq!(answer.text(), "[(65534, 65534, 65534), (65534, 65534, 65534), [12, 65534], False, '/usr']");
 }
 
 #[test]

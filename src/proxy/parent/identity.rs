@@ -70,7 +70,10 @@ pub(super) fn identity(options: &DaemonOptions, httpd: Httpd) -> Result<Identity
             unique.push(group);
         }
     }
-    Ok(of(true, uid, gid, unique, user))
+    let identity = of(true, uid, gid, unique, user);
+    // Reference 6.2: httpd's own user stays where httpd is.
+    let directory = identity.home.clone().filter(|_| uid != httpd.user);
+    Ok(Identity { directory, ..identity })
 }
 
 fn of(change: bool, uid: u32, gid: u32, groups: Vec<u32>, user: Option<User>) -> Identity {
@@ -79,7 +82,7 @@ fn of(change: bool, uid: u32, gid: u32, groups: Vec<u32>, user: Option<User>) ->
         Some(user) => (Some(user.name.into_bytes()), Some(user.dir.into_os_string().into_vec())),
         None => (None, None),
     };
-    Identity { change, uid, gid, groups, user: name, home }
+    Identity { change, uid, gid, groups, user: name, home, directory: None }
 }
 
 /// Who may connect to a group's sockets; nothing where httpd can't give them away.
@@ -175,6 +178,19 @@ mod tests {
         assert_eq!((found.change, found.uid, found.gid, found.groups[0]), (true, 1, 7, 7));
         let nobody = Httpd { user: NOBODY_SAID, ..ROOT };
         assert!(identity(&options(None, None), nobody).unwrap_err().contains("no user"));
+    }
+
+    #[test]
+    fn other_users_than_httpds_work_in_their_home() {
+        let daemon = User::from_name("daemon").unwrap().unwrap();
+        let directory = |user, httpd| identity(&options(user, Some("#7")), httpd).unwrap().directory;
+        assert_eq!(
+            directory(Some("daemon"), Httpd { user: 7, ..ROOT }),
+            Some(daemon.dir.into_os_string().into_encoded_bytes())
+        );
+        let httpd = Httpd { user: daemon.uid.as_raw(), ..ROOT };
+        assert_eq!(directory(Some("daemon"), httpd), None, "httpd's own");
+        assert_eq!(directory(None, httpd), None);
     }
 
     #[test]

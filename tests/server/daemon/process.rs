@@ -251,6 +251,35 @@ wsgi_test!(python_options_set_its_python_up, groups, |site| {
     assert_eq!(at("/not/for/daemons"), None);
 });
 
+wsgi_test!(a_folder_that_is_missing_in_python_path_takes_no_other_with_it, groups, |site| {
+    let site = site.file("first/marker.py", "WHERE = 'first'\n").app("python_facts");
+    let server = site.group("shop", "python-path=${ROOT}/none:${ROOT}/first").conf("WSGIProcessGroup shop").start();
+    assert_eq!(server.get("/").json()["marker"], "first");
+    server.wait_log("WSGI0091");
+});
+
+wsgi_test!(what_a_script_starts_while_it_is_loaded_has_no_signal_blocked, groups, |site| {
+    const APP: &str = "\
+import signal
+
+blocked = sorted(map(int, signal.pthread_sigmask(signal.SIG_BLOCK, [])))
+
+def application(environ, start_response):
+    start_response('200 OK', [])
+    return [repr(blocked).encode()]
+";
+    let site = site.file("apps/blocked/app.wsgi", APP).group("shop", "");
+    let mount = |group: &str| {
+        format!("WSGIScriptAlias /{group} ${{APPS}}/blocked/app.wsgi process-group=shop application-group={group}\n")
+    };
+    let server = site.conf(&(mount("one") + &mount("two"))).start();
+    assert_eq!(
+        ["/one", "/two"].map(|target| server.get(target).ok()),
+        ["[]", "[]"],
+        "on the home thread of an interpreter"
+    );
+});
+
 wsgi_test!(each_group_has_its_own_virtual_environment, groups, |site| {
     let python = std::env::var("PYO3_PYTHON").unwrap_or_else(|_| "/usr/bin/python3".to_owned());
     let mut site = site.files("python_facts");
