@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::num::NonZero;
-use std::os::fd::AsFd as _;
 
 use crate::apache::{self, Request};
 use crate::front::{hint, log_level, put_head, read_body};
@@ -47,7 +46,7 @@ impl Host for Live<'_, '_> {
     fn send_file(&mut self, file: File, offset: u64, length: u64, then: Then) -> Result<(), Gone> {
         let mut output = self.request.output();
         if length > 0
-            && let Err(error) = output.file(file.as_fd(), offset, length, self.sendfile)
+            && let Err(error) = output.file(file, offset, length, self.sendfile)
         {
             let text = format!("WSGI0306: the file of a wsgi.file_wrapper can't be sent: {error}");
             self.log(Level::Error, text.as_bytes());

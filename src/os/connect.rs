@@ -3,7 +3,7 @@
 //! One thread has a stream at a time; only `Closer` may be used beside it, to wake a thread that waits.
 
 use std::collections::VecDeque;
-use std::io::{self, IoSliceMut};
+use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use std::time::Duration;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    AddressFamily, ControlMessageOwned, MsgFlags, Shutdown, SockFlag, SockType, UnixAddr, connect, recvmsg, setsockopt,
-    shutdown, socket, sockopt,
+    AddressFamily, Shutdown, SockFlag, SockType, UnixAddr, connect, setsockopt, shutdown, socket, sockopt,
 };
 
+use super::rights;
 use super::stream::{moved_up, send_parts, set_limit};
 
-/// Descriptors taken with one read; the kernel ends a read behind the first message that has any.
-const MOST_DESCRIPTORS: usize = 4;
+/// So many descriptors wait for the bytes that they belong to, at most: a worker's answer has two.
+const MOST_DESCRIPTORS: usize = 2;
 
 /// A connected stream; closed on drop.
 #[derive(Debug)]
@@ -95,26 +95,22 @@ impl Stream {
     ///
     /// # Errors
     /// `WouldBlock`: nothing came within the limit, or is there. `ConnectionReset`: the other end closed and had not read all that was sent.
+    /// `InvalidData`: it has sent more descriptors than can be had, or are waited for.
     pub fn receive(&self, space: &mut [u8], descriptors: &mut VecDeque<OwnedFd>, wait: Wait) -> io::Result<usize> {
         let flags = match wait {
-            Wait::Limited => MsgFlags::MSG_CMSG_CLOEXEC,
-            Wait::No => MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_DONTWAIT,
+            Wait::Limited => 0,
+            Wait::No => libc::MSG_DONTWAIT,
         };
-        let mut room = nix::cmsg_space!([std::os::fd::RawFd; MOST_DESCRIPTORS]);
         loop {
-            let mut parts = [IoSliceMut::new(space)];
-            let got = recvmsg::<()>(self.socket.as_raw_fd(), &mut parts, Some(&mut room), flags);
-            match got {
-                Ok(message) => {
-                    for control in message.cmsgs()? {
-                        if let ControlMessageOwned::ScmRights(sent) = control {
-                            descriptors.extend(sent.into_iter().map(own));
-                        }
-                    }
-                    return Ok(message.bytes);
+            match rights::receive(self.as_fd(), space, flags, |descriptor| descriptors.push_back(descriptor)) {
+                Ok(_) if descriptors.len() > MOST_DESCRIPTORS => {
+                    return Err(io::Error::new(
+                        io::ErrorKind::InvalidData,
+                        "more descriptors than frames that have one",
+                    ));
                 }
-                Err(nix::errno::Errno::EINTR) => {}
-                Err(error) => return Err(error.into()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                done => return done,
             }
         }
     }
@@ -169,12 +165,6 @@ impl Closer {
     }
 }
 
-fn own(descriptor: std::os::fd::RawFd) -> OwnedFd {
-    use std::os::fd::FromRawFd as _;
-    // SAFETY: just made by the kernel for this process, and nobody else knows it.
-    unsafe { OwnedFd::from_raw_fd(descriptor) }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::{Read as _, Write as _};
@@ -214,6 +204,24 @@ mod tests {
         stream.send(&[b"unread"]).unwrap();
         drop(theirs);
         assert_eq!(receive(&stream).unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+    }
+
+    #[test]
+    fn descriptors_that_are_too_many_are_closed() {
+        use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+
+        for count in [3, 100] {
+            let (stream, theirs) = pair();
+            let (mut reader, writer) = io::pipe().unwrap();
+            let rights = vec![writer.as_raw_fd(); count];
+            let parts = [io::IoSlice::new(b"bytes")];
+            sendmsg::<()>(theirs.as_raw_fd(), &parts, &[ControlMessage::ScmRights(&rights)], MsgFlags::empty(), None)
+                .unwrap();
+            drop(writer);
+            assert_eq!(receive(&stream).unwrap_err().kind(), io::ErrorKind::InvalidData, "{count}");
+            // Ends when nobody has a writing end any more.
+            assert_eq!(reader.read(&mut [0]).unwrap(), 0);
+        }
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub mod pidfd;
 pub mod policy;
 pub mod poll;
 pub mod record;
+mod rights;
 pub mod signals;
 pub mod spawn;
 pub mod stream;

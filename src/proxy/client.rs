@@ -1,6 +1,6 @@
 //! The client's side of a request in daemon mode, as a trait, so that the relay can be tested without httpd; and httpd's request as one.
 
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::atomic::AtomicU8;
 
 use crate::apache::{self, ClientTimeout, Level as LogLevel, Request};
@@ -143,7 +143,7 @@ impl Client for Live<'_, '_> {
             return Ok(());
         }
         let sendfile = self.sendfile;
-        self.request.output().file(file.as_fd(), offset, length, sendfile).map_err(|error| error.to_string())
+        self.request.output().file(file.into(), offset, length, sendfile).map_err(|error| error.to_string())
     }
 
     fn send(&mut self, parts: &[&[u8]], then: Then) -> Result<(), Gone> {

@@ -68,6 +68,7 @@ pub(super) fn relay(connection: &mut Connection, client: &mut dyn Client, rules:
         waiting: 0,
         unflushed: 0,
         body: None,
+        has_file: false,
         heard: false,
     };
     match relay.run() {
@@ -90,6 +91,8 @@ struct Relay<'a, 'g> {
     unflushed: usize,
     /// Why the body could not be read.
     body: Option<InputError>,
+    /// A FILE frame came: httpd has the file open until the answer is out, so there is one in an answer.
+    has_file: bool,
     /// A frame came.
     heard: bool,
 }
@@ -279,6 +282,9 @@ impl Relay<'_, '_> {
     }
 
     fn file(&mut self, offset: u64, length: u64) -> Result<(), Stop> {
+        if std::mem::replace(&mut self.has_file, true) {
+            return Err(Stop::Bad("a second FILE frame".to_owned()));
+        }
         let file = self.connection.descriptor().ok_or_else(|| Stop::Bad("a FILE frame without its file".to_owned()))?;
         self.client
             .file(file, offset, length)

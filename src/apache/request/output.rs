@@ -3,8 +3,9 @@
 //! One brigade per request is filled and passed. Passing blocks while the client reads slowly; httpd writes the head
 //! ahead of the first that passes. A response that breaks in its middle is cut off so that the client sees it (`abort`).
 
-use std::ffi::{CString, c_int};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ffi::c_int;
+use std::fs::File;
+use std::os::fd::AsRawFd as _;
 use std::ptr;
 use std::sync::atomic::AtomicU8;
 
@@ -148,27 +149,27 @@ impl Output<'_, '_> {
         }
     }
 
-    /// Adds `length` bytes of a regular file from `offset` on. The file is opened anew, so neither the caller's descriptor nor its position is
-    /// used later. It is never mapped into memory: a file cut meanwhile would kill the process.
+    /// Adds `length` bytes of a regular file from `offset` on. The descriptor's position is moved. It is never mapped into memory: a file cut
+    /// meanwhile would kill the process. Never opened again either: who sent the descriptor may not have been allowed to read the file.
     ///
     /// # Errors
-    /// It is no regular file, can't be opened anew, or the range is none; nothing is added. Send it by reading, then.
-    pub(crate) fn file(
-        &mut self,
-        file: BorrowedFd<'_>,
-        offset: u64,
-        length: u64,
-        sendfile: bool,
-    ) -> Result<(), std::io::Error> {
-        let impossible = || std::io::Error::from(std::io::ErrorKind::InvalidInput);
-        let mut offset = raw::apr_off_t::try_from(offset).map_err(|_| impossible())?;
-        offset.checked_add_unsigned(length).ok_or_else(impossible)?;
-        if !is_regular(file)? {
-            return Err(impossible());
+    /// It is no regular file, not open for reading, or has no such range; nothing is added.
+    pub(crate) fn file(&mut self, file: File, offset: u64, length: u64, sendfile: bool) -> Result<(), std::io::Error> {
+        let impossible = |cause| std::io::Error::new(std::io::ErrorKind::InvalidInput, cause);
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(impossible("it is no regular file"));
         }
-        let file = self.open_anew(file, sendfile)?;
+        if !is_readable(&file)? {
+            return Err(impossible("it is not open for reading"));
+        }
+        if offset.checked_add(length).is_none_or(|end| end > metadata.len()) {
+            return Err(impossible("it is shorter than what is to be sent of it"));
+        }
+        let mut offset = raw::apr_off_t::try_from(offset).map_err(|_| impossible("it is too long"))?;
+        let file = self.adopt(&file, sendfile)?;
         let Some(first) = self.file_bucket(file, offset, length.min(LARGEST_BUCKET)) else {
-            return Err(impossible());
+            return Err(impossible("it is too long"));
         };
         let mut left = length.saturating_sub(LARGEST_BUCKET);
         self.append(first);
@@ -262,16 +263,22 @@ impl Output<'_, '_> {
         unsafe { raw::wsgi_shim_brigade_append(self.brigade(), bucket) };
     }
 
-    /// Opens the same file with a position of its own, closed with the request's pool unless a filter takes it along.
-    fn open_anew(&self, file: BorrowedFd<'_>, sendfile: bool) -> Result<*mut raw::apr_file_t, std::io::Error> {
-        let path = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+    /// httpd's own descriptor of the file, closed with the request's pool unless a filter takes it along.
+    fn adopt(&self, file: &File, sendfile: bool) -> Result<*mut raw::apr_file_t, std::io::Error> {
+        let pool = self.request.pool().as_raw();
         let sendfile = if sendfile { raw::APR_FOPEN_SENDFILE_ENABLED } else { 0 };
         let flags = (raw::APR_FOPEN_READ | raw::APR_FOPEN_BINARY | sendfile) as raw::apr_int32_t;
-        let mut opened = ptr::null_mut();
-        // SAFETY: a place for one pointer, a NUL-terminated path, a live pool.
-        let status =
-            unsafe { raw::apr_file_open(&raw mut opened, path.as_ptr(), flags, 0, self.request.pool().as_raw()) };
-        if status == 0 { Ok(opened) } else { Err(std::io::Error::from_raw_os_error(status)) }
+        let (mut ours, mut theirs) = (ptr::null_mut(), ptr::null_mut());
+        let mut descriptor = file.as_raw_fd();
+        // SAFETY: a place for one pointer, an open descriptor, a live pool.
+        let status = unsafe { raw::apr_os_file_put(&raw mut ours, &raw mut descriptor, flags, pool) };
+        if status != 0 {
+            return Err(std::io::Error::from_raw_os_error(status));
+        }
+        // What APR is given it does not close; a duplicate of that it does (`apr_file_dup`).
+        // SAFETY: a place for one pointer, the live file from above and pool.
+        let status = unsafe { raw::apr_file_dup(&raw mut theirs, ours, pool) };
+        if status == 0 { Ok(theirs) } else { Err(std::io::Error::from_raw_os_error(status)) }
     }
 
     fn file_bucket(
@@ -291,12 +298,12 @@ impl Output<'_, '_> {
     }
 }
 
-fn is_regular(file: BorrowedFd<'_>) -> Result<bool, std::io::Error> {
-    let mut status = std::mem::MaybeUninit::<libc::stat>::zeroed();
-    // SAFETY: an open descriptor, and room for the answer.
-    if unsafe { libc::fstat(file.as_raw_fd(), status.as_mut_ptr()) } != 0 {
+/// Not so where it was opened for writing only, or by `O_PATH`, which needs no right to read it.
+fn is_readable(file: &File) -> Result<bool, std::io::Error> {
+    // SAFETY: an open descriptor.
+    let flags = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETFL) };
+    if flags < 0 {
         return Err(std::io::Error::last_os_error());
     }
-    // SAFETY: the system has filled it.
-    Ok(unsafe { status.assume_init() }.st_mode & libc::S_IFMT == libc::S_IFREG)
+    Ok(flags & libc::O_ACCMODE != libc::O_WRONLY && flags & libc::O_PATH == 0)
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{act, is_root, pid, two_users};
 use crate::harness::process::resident;
-use crate::harness::{Server, Site, wsgi_test};
+use crate::harness::{Request, Server, Site, wsgi_test};
 
 /// The sockets in a folder of the site.
 fn sockets(server: &Server, folder: &str) -> Vec<PathBuf> {
@@ -126,6 +126,88 @@ def application(environ, start_response):
         .expect_log("WSGI0580");
     let server = site.unprivileged().start();
     assert_eq!(server.get("/").json(), json!([true, 0, []]), "whether any was found, its own descriptors, what it did");
+});
+
+/// Answers with files, as applications do and as those do that mean harm: the frames HEAD and FILE, and descriptors beside them, from the
+/// process's own connection.
+const FILES: &str = r#"
+import array, os, socket, stat, struct, tempfile
+
+def frame(kind, payload):
+    return struct.pack('<BBHI', kind, 0, 0, len(payload)) + payload
+
+def connection():
+    for number in sorted(map(int, os.listdir('/proc/self/fd'))):
+        try:
+            if stat.S_ISSOCK(os.fstat(number).st_mode):
+                found = socket.socket(fileno=os.dup(number))
+                if (found.family, found.type) == (socket.AF_UNIX, socket.SOCK_STREAM):
+                    found.getpeername()
+                    return found
+        except OSError:
+            pass
+
+def say(length, *descriptors):
+    frames = frame(19, struct.pack('<I', 6) + b'200 OK') + frame(21, struct.pack('<QQ', 0, length))
+    rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', descriptors))
+    connection().sendmsg([frames], [rights])
+
+def application(environ, start_response):
+    what, path = environ['PATH_INFO'], environ['QUERY_STRING']
+    if what == '/private':
+        file = tempfile.TemporaryFile()
+        file.write(b'only mine')
+        file.seek(5)
+        start_response('200 OK', [])
+        return environ['wsgi.file_wrapper'](file)
+    if what == '/unreadable':
+        try:
+            open(path)
+        except PermissionError:
+            say(6, os.open(path, os.O_PATH))
+    elif what == '/written':
+        say(9, os.open(tempfile.mkstemp()[1], os.O_WRONLY))
+    elif what == '/endless':
+        say(1 << 62, os.open(path, os.O_RDONLY))
+    elif what == '/many':
+        reader, writer = os.pipe()
+        say(1, *[os.dup(writer) for _ in range(int(path))])
+    start_response('200 OK', [])
+    return [b'']
+"#;
+
+wsgi_test!(a_file_that_only_the_groups_user_may_read_is_sent, groups, |site| {
+    let Some([one, _]) = two_users() else { return };
+    let options = format!("user={} home=/", one.name);
+    let site = site.file("apps/files/app.wsgi", FILES).group("shop", &options);
+    let server = site.conf("WSGIProcessGroup shop\nWSGIScriptAlias / ${APPS}/files/app.wsgi").start();
+    assert_eq!(server.get("/private").ok(), "mine");
+});
+
+wsgi_test!(a_worker_gets_no_file_sent_that_its_user_may_not_read, groups, |site| {
+    let Some([one, _]) = two_users() else { return };
+    let Some(httpd) = own(&site) else { return };
+    let options = format!("user={} home=/ threads=1", one.name);
+    let site = site.file("apps/files/app.wsgi", FILES).group("shop", &options);
+    let site = site.file("secret", "secret").file("open", "open");
+    let secret = site.root.join("secret");
+    std::os::unix::fs::chown(&secret, Some(httpd.uid.as_raw()), None).unwrap();
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let (secret, open) = (secret.display().to_string(), site.root.join("open").display().to_string());
+    let server = site.conf("WSGIProcessGroup shop\nWSGIScriptAlias / ${APPS}/files/app.wsgi").start();
+    for (target, cause) in [
+        (format!("/unreadable?{secret}"), "it is not open for reading"),
+        ("/written".to_owned(), "it is not open for reading"),
+        (format!("/endless?{open}"), "it is shorter than what is to be sent of it"),
+        ("/many?3".to_owned(), "more descriptors than frames that have one"),
+        ("/many?100".to_owned(), "descriptors were sent that can't be had"),
+    ] {
+        let mut connection = server.connect();
+        connection.send_head(&Request::get(&target));
+        let rest = connection.rest();
+        assert!(!rest.contains("secret") && !rest.contains("open"), "{target}: {rest}");
+        server.wait_log(cause);
+    }
 });
 
 wsgi_test!(other_users_cannot_even_connect, groups, |site| {
