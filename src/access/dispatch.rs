@@ -15,7 +15,7 @@ const FUNCTIONS: [&str; 3] = ["process_group", "application_group", "callable_ob
 ///
 /// # Errors
 /// The hook's answer, where it can't be said; the cause is logged.
-pub(crate) fn dispatch(request: &Request<'_>, admitted: &Admitted) -> Result<Chosen, Answer> {
+pub(crate) fn dispatch(request: &Request<'_>, admitted: &Admitted<'_>) -> Result<Chosen, Answer> {
     let Some(script) = admitted.dir().dispatch_script.as_ref().map(Arc::clone) else { return Ok(Chosen::default()) };
     let group = front::script_group(request, &script);
     let environ = admitted.dispatch_environ(request, &group);

@@ -34,4 +34,4 @@ pub(crate) use record::{Module, Record};
 pub(crate) use regex::Regex;
 pub(crate) use request::{BodyError, ClientTimeout, FileKind, PathInfo, Pieces, Request, Then};
 pub(crate) use server::{MainState, Server};
-pub(crate) use table::Table;
+pub(crate) use table::{Table, TableMut};

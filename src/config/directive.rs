@@ -133,6 +133,8 @@ pub struct OptionRow {
     /// What may stand after `=`, for the reference.
     pub value: &'static str,
     pub required: bool,
+    /// With an empty value it counts as not given, as templates write it. Else that is refused.
+    pub may_be_empty: bool,
     /// What holds if it is not given; nothing where `doc` says it.
     pub default: Option<&'static str>,
     /// Which numbers may stand after `=`, where it is a number.

@@ -81,9 +81,10 @@ impl<'d> Words<'d> {
                 let word = next_word(rest).map(|(word, _)| shown(&word)).unwrap_or_default();
                 return Err(Refusal::NotAnOption { directive: self.directive(), word, syntax: self.directive.syntax });
             };
-            let (value, tail) = next_word(tail).unwrap_or_default();
             let row = self.known(name, surroundings)?;
-            if value.is_empty() {
+            let is_empty = row.may_be_empty && self.is_before_option(tail);
+            let (value, tail) = if is_empty { (Vec::new(), tail) } else { next_word(tail).unwrap_or_default() };
+            if value.is_empty() && !row.may_be_empty {
                 return Err(self.bad_option(row.name, b"", format!("give it a value: {}", row.value)));
             }
             if self.is_section() && self.option(row.name).is_some() {
@@ -95,7 +96,9 @@ impl<'d> Words<'d> {
             }
             // The last one counts; keeping one entry per name makes that so for every reader.
             self.options.retain(|(given, _)| *given != row.name);
-            self.options.push((row.name, value));
+            if !value.is_empty() {
+                self.options.push((row.name, value));
+            }
             rest = tail;
         }
         let missing = self.directive.options.iter().find(|row| row.required && self.option(row.name).is_none());
@@ -107,6 +110,13 @@ impl<'d> Words<'d> {
                 syntax: self.directive.syntax,
             }),
         }
+    }
+
+    /// White space, then an option by its name: what stands before has no value. Else white space is passed over, as C mod_wsgi does.
+    fn is_before_option(&self, rest: &[u8]) -> bool {
+        let next = skip_space(rest);
+        let is_row = |name: &[u8]| self.directive.options.iter().any(|row| row.name.as_bytes() == name);
+        next.len() < rest.len() && option_name(next).is_some_and(|(name, _)| is_row(name))
     }
 
     /// C mod_wsgi reads what stands in `<...>` otherwise: names in any case, none of them twice.

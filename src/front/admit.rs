@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use super::facts::{self, Names, Resolved};
 use super::inquiry::is_case_sensitive;
-use super::translate::Mapped;
+use super::translate;
 use crate::apache::{Answer, Level, Request};
-use crate::config::{DirConfig, HandlerScript, HeadMapping};
+use crate::config::{Alias, DirConfig, HandlerScript, HeadMapping};
 use crate::wsgi::{
     self, Body, CgiPolicy, HandlerKind, MapHead, Pairs, TrustedProxies, UrlScheme, application_group, callable_object,
     head_is_get, process_group, trust_proxies,
@@ -79,12 +79,10 @@ impl Visit {
 }
 
 /// A request that was admitted, and nothing said yet of where it runs.
-pub(crate) struct Admitted {
+pub(crate) struct Admitted<'r> {
     dir: DirConfig,
-    /// An alias mapped it, and its script serves it.
-    by_alias: bool,
-    /// What the alias said that mapped it, if one did.
-    mapped: Mapped,
+    /// The alias that mapped it to its script, if one did.
+    alias: Option<&'r Alias>,
     /// What serves it instead of the file that it was mapped to.
     handler: Option<Arc<HandlerScript>>,
     body: Body,
@@ -99,7 +97,7 @@ pub(crate) struct Chosen {
     pub(crate) callable_object: Option<Vec<u8>>,
 }
 
-impl Admitted {
+impl Admitted<'_> {
     /// The settings of the place.
     pub(crate) fn dir(&self) -> &DirConfig {
         &self.dir
@@ -134,11 +132,11 @@ pub(super) fn service<'r>(request: &'r Request<'_>) -> Option<(HandlerKind, Opti
 ///
 /// # Errors
 /// The hook's answer: the handler is not ours, or the request is refused, which is logged.
-pub(crate) fn admit(request: &mut Request<'_>) -> Result<Admitted, Answer> {
+pub(crate) fn admit<'r>(request: &mut Request<'r>) -> Result<Admitted<'r>, Answer> {
     let (kind, handler) = service(request).ok_or(Answer::DECLINED)?;
     let handler = handler.cloned();
     let dir = request.dir_config::<DirConfig>().cloned().unwrap_or_default();
-    let mapped = request.kept::<Mapped>().cloned();
+    let mapped = translate::alias(request);
     let body = match wsgi::admit(&facts::admission(request, kind, mapped.is_some(), dir.chunked_request())) {
         Ok(body) => body,
         Err(refusal) => {
@@ -155,27 +153,26 @@ pub(crate) fn admit(request: &mut Request<'_>) -> Result<Admitted, Answer> {
             return Err(Answer::status(status));
         }
     };
-    let by_alias = mapped.is_some() && handler.is_none();
     // What an alias says is said of its script.
-    let mapped = mapped.filter(|_| handler.is_none()).unwrap_or_default();
+    let alias = mapped.filter(|_| handler.is_none());
     let pass_authorization = match &handler {
         Some(handler) => handler.pass_authorization,
-        None => mapped.pass_authorization,
+        None => alias.and_then(|alias| alias.pass_authorization),
     };
     let policy = CgiPolicy {
         pass_authorization: pass_authorization.unwrap_or_else(|| dir.pass_authorization()),
         cgi_pass_auth: request.passes_authorization(),
         head_is_get: head_is_get(head_mapping(&dir), request.method(), request.has_content_filter()),
     };
-    Ok(Admitted { dir, by_alias, mapped, handler, body, policy })
+    Ok(Admitted { dir, alias, handler, body, policy })
 }
 
 /// Where an admitted request runs: as `chosen`, else as alias or handler say, else as the directives do.
 ///
 /// # Errors
 /// The hook's answer: it may not run there, which is logged.
-pub(crate) fn visit(request: &Request<'_>, admitted: Admitted, chosen: Chosen) -> Result<Visit, Answer> {
-    let Admitted { dir, by_alias, mapped, handler, body, policy } = admitted;
+pub(crate) fn visit(request: &Request<'_>, admitted: Admitted<'_>, chosen: Chosen) -> Result<Visit, Answer> {
+    let Admitted { dir, alias, handler, body, policy } = admitted;
     let case_sensitive = is_case_sensitive(request);
     let names = Names { request, case_sensitive };
     let handler = handler.as_deref();
@@ -183,15 +180,15 @@ pub(crate) fn visit(request: &Request<'_>, admitted: Admitted, chosen: Chosen) -
         .process_group
         .as_deref()
         .or(handler.and_then(|handler| handler.process_group.as_deref()))
-        .or(mapped.process_group.as_deref())
+        .or(alias.and_then(|alias| alias.process_group.as_deref()))
         .or(dir.process_group.as_deref());
     let application = chosen
         .application_group
         .as_deref()
         .or(handler.and_then(|handler| handler.application_group.as_deref()))
-        .or(mapped.application_group.as_deref())
+        .or(alias.and_then(|alias| alias.application_group.as_deref()))
         .or(dir.application_group.as_deref());
-    let callable = match (&chosen.callable_object, handler, mapped.callable_object) {
+    let callable = match (&chosen.callable_object, handler, alias.and_then(|alias| alias.callable_object.clone())) {
         (Some(chosen), ..) => callable_object(Some(chosen), &names).into_owned(),
         (None, Some(_), _) => HANDLE_REQUEST.to_vec(),
         // An alias gives a name, never a form.
@@ -206,7 +203,7 @@ pub(crate) fn visit(request: &Request<'_>, admitted: Admitted, chosen: Chosen) -
         case_sensitive,
         process_group: process_group(process, &names).into_owned(),
         application_group: application_group(application, &names).into_owned(),
-        group_by_default: by_alias && application.is_none() && chosen.process_group.is_none(),
+        group_by_default: alias.is_some() && application.is_none() && chosen.process_group.is_none(),
         callable,
         script,
         script_mtime,

@@ -2,20 +2,21 @@
 
 use std::borrow::Cow;
 
-use crate::apache::{Answer, InnerNul, Request};
+use crate::apache::{Answer, InnerNul, Request, TableMut};
 use crate::config::{Alias, AliasPattern, ServerConfig};
 use crate::wsgi::{is_path_info, prefix_match, rest};
 
 /// The handler's name, as `SetHandler` and the rest of httpd know it.
 const HANDLER: &[u8] = b"wsgi-script";
 
-/// What the alias that mapped a request says about it; kept with the request.
-#[derive(Clone, Default)]
-pub(super) struct Mapped {
-    pub(super) process_group: Option<Vec<u8>>,
-    pub(super) application_group: Option<Vec<u8>>,
-    pub(super) callable_object: Option<Vec<u8>>,
-    pub(super) pass_authorization: Option<bool>,
+/// The note by which a request's alias is found again: its place among those of the server. A note, since a request that httpd leads to
+/// another (`DirectoryIndex`, `FallbackResource`) has those of that one, in front of its own, and nothing else of ours.
+const PLACE: &std::ffi::CStr = c"mod_wsgi.alias";
+
+/// The alias that mapped the request, if one did.
+pub(super) fn alias<'r>(request: &Request<'r>) -> Option<&'r Alias> {
+    let place = std::str::from_utf8(request.notes().get(PLACE)?).ok()?;
+    request.server().config::<ServerConfig>()?.aliases.get(place.parse::<usize>().ok()?)
 }
 
 /// Maps the request to a script where an alias of its server, or of the main server, matches; the first does.
@@ -25,23 +26,36 @@ pub(crate) fn translate(request: &mut Request<'_>) -> Answer {
     }
     let server = request.server();
     let Some(config) = server.config::<ServerConfig>() else { return Answer::DECLINED };
-    let found = config.aliases.iter().find_map(|alias| Some((alias, file(alias, request.uri())?)));
-    let Some((alias, (file, rest))) = found else { return Answer::DECLINED };
+    let numbered = config.aliases.iter().enumerate();
+    let found = numbered.into_iter().find_map(|(place, alias)| Some((place, alias, file(alias, request.uri())?)));
+    let Some((place, alias, (file, rest))) = found else { return Answer::DECLINED };
     let rest = rest.to_vec();
     let done = map(request, &file, &rest)
         .and_then(|()| request.set_handler(HANDLER))
-        .and_then(|()| request.notes_mut().set(b"alias-forced-type", HANDLER));
-    if done.is_err() {
+        .and_then(|()| note(&mut request.notes_mut(), place, alias));
+    match done {
+        Ok(()) => Answer::OK,
         // A NUL in the path, which no file name can hold.
-        return Answer::status(404);
+        Err(InnerNul) => Answer::status(404),
     }
-    request.keep(Mapped {
-        process_group: alias.process_group.clone(),
-        application_group: alias.application_group.clone(),
-        callable_object: alias.callable_object.clone(),
-        pass_authorization: alias.pass_authorization,
-    });
-    Answer::OK
+}
+
+/// What other modules, and `LogFormat`, may know of it (reference 3.2), and we.
+fn note(notes: &mut TableMut<'_>, place: usize, alias: &Alias) -> Result<(), InnerNul> {
+    notes.set(b"alias-forced-type", HANDLER)?;
+    notes.set(PLACE.to_bytes(), place.to_string().as_bytes())?;
+    let authorization = alias.pass_authorization.map(|pass| if pass { b"1" } else { b"0" }.as_slice());
+    for (name, value) in [
+        (b"mod_wsgi.process_group".as_slice(), alias.process_group.as_deref()),
+        (b"mod_wsgi.application_group", alias.application_group.as_deref()),
+        (b"mod_wsgi.callable_object", alias.callable_object.as_deref()),
+        (b"mod_wsgi.pass_authorization", authorization),
+    ] {
+        if let Some(value) = value {
+            notes.set(name, value)?;
+        }
+    }
+    Ok(())
 }
 
 /// Names the file. Where it is one, httpd's walk is told so, and need not look at every directory above it.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Mpm, Request, Server, Site, wsgi_test};
+use crate::harness::{Mpm, Request, Server, Site, until, wsgi_test};
 
 /// SCRIPT_NAME, PATH_INFO and file name of the script that answered.
 fn place(server: &Server, target: &str) -> Value {
@@ -163,6 +163,31 @@ wsgi_test!(a_directory_index_may_be_a_script, |site| {
     let server = mixed(site, "Options ExecCGI Indexes\n  DirectoryIndex index.html index.wsgi index.cgi");
     assert_eq!(server.get("/s/").json()["file"], "index.wsgi");
     assert!(server.get("/s/plain/").ok().contains("readme.txt"), "a listing where there is no index");
+});
+
+wsgi_test!(a_directory_index_and_a_fallback_may_lead_to_an_alias_with_its_options, |site| {
+    const APP: &str = "\
+def named(environ, start_response):
+    start_response('200 OK', [])
+    words = environ['mod_wsgi.application_group'], environ.get('HTTP_AUTHORIZATION', '-')
+    return [' '.join(words).encode()]
+";
+    let mut site = site.file("apps/index/app.wsgi", APP).file("www/x/readme.txt", "x");
+    for (folder, line) in [("index", "DirectoryIndex /app"), ("fallback", "FallbackResource /app")] {
+        site = site.conf(&format!(
+            "Alias /{folder} ${{ROOT}}/www\n<Location /{folder}>\n  Require all granted\n  {line}\n</Location>"
+        ));
+    }
+    let alias = "WSGIScriptAlias /other ${APPS}/index/app.wsgi application-group=other\n\
+                 WSGIScriptAlias /app ${APPS}/index/app.wsgi application-group=one callable-object=named pass-authorization=On\n\
+                 LogFormat \"%{mod_wsgi.application_group}n %{mod_wsgi.callable_object}n %{mod_wsgi.pass_authorization}n\" notes\n\
+                 CustomLog logs/notes.log notes";
+    let server = site.conf(alias).start();
+    for target in ["/index/", "/fallback/x/none"] {
+        let response = server.ask(&Request::get(target).header("Authorization", "Basic eA=="));
+        assert_eq!(response.ok(), "one Basic eA==", "{target}");
+    }
+    until("both lines", || (server.root.read("logs/notes.log") == "one named 1\none named 1\n").then_some(()));
 });
 
 wsgi_test!(htaccess_works_where_it_is_allowed, |site| {

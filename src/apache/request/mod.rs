@@ -22,7 +22,6 @@ use std::ptr::NonNull;
 use super::config_record::{Typed, slot};
 use super::log::{self, Level};
 use super::pool::{InnerNul, Pool, bytes};
-use super::record;
 use super::server::Server;
 use super::table::{Table, TableMut};
 use crate::bindings as raw;
@@ -214,27 +213,6 @@ impl<'r> Request<'r> {
         // SAFETY: our slot holds only what `create_dir` or `merge_dir` answered.
         let found = unsafe { Typed::<D>::find(kept) }?;
         // SAFETY: httpd merges into new records and keeps them as long as the request.
-        Some(unsafe { found.as_ref() })
-    }
-
-    /// Keeps a value of ours with the request, for later hooks (`kept`); in place of one kept before. A subrequest and an internal redirect
-    /// have their own.
-    pub(crate) fn keep<T: Send + 'static>(&mut self, value: T) {
-        let Some(module) = record::loaded() else { return };
-        let kept = Typed::keep(self.pool(), value);
-        let vector = field!(self.request_config);
-        // SAFETY: a live request's vector and our loaded record; `&mut self` ends what `kept` lent before.
-        unsafe { raw::ap_set_module_config(vector, module, kept) };
-    }
-
-    /// What `keep` kept.
-    pub(crate) fn kept<T: Send + 'static>(&self) -> Option<&T> {
-        let vector = field!(self.request_config);
-        // SAFETY: a live vector of httpd.
-        let kept = unsafe { slot(vector) };
-        // SAFETY: our slot holds only what `keep` put there.
-        let found = unsafe { Typed::<T>::find(kept) }?;
-        // SAFETY: it lives with the request, and nobody lends it to be changed.
         Some(unsafe { found.as_ref() })
     }
 

@@ -15,6 +15,7 @@ pub(super) const SCRIPT_OPTIONS: &[OptionRow] = &[OptionRow {
     name: "application-group",
     value: "name, %{GLOBAL}, %{SERVER} or %{HOST}",
     required: false,
+    may_be_empty: false,
     default: Some("%{GLOBAL}"),
     range: None,
     doc: "The interpreter that runs the script, in httpd's own processes: a name of your own, or one of these forms of \

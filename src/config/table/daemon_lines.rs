@@ -226,6 +226,18 @@ fn options_have_their_exact_names_and_slips_are_helped() {
 }
 
 #[test]
+fn texts_may_be_empty_and_count_as_not_given() {
+    let empty =
+        "python-path=\"\" python-home= lang='' locale= python-eggs= display-name=\"\" supplementary-groups= home=/srv";
+    assert_eq!(group(empty), group("home=/srv"));
+    assert_eq!(group("lang=C lang=").lang, None);
+    assert_eq!(group("lang= C").lang.as_deref(), Some(&b"C"[..]), "as C mod_wsgi has it");
+    for name in ["user", "group", "home", "umask", "script-user", "chroot"] {
+        assert!(refusal(&format!("WSGIDaemonProcess shop {name}=")).contains("give it a value"), "{name}");
+    }
+}
+
+#[test]
 fn old_spellings_load_with_a_notice() {
     let reader = Reader::new().loads("WSGIDaemonProcess shop maximum_requests=10 display_name=x");
     assert_eq!(reader.server.daemons[0].options.maximum_requests, Some(10));

@@ -381,7 +381,8 @@ const fn options() -> [OptionRow; ROWS.len()] {
     let mut at = 0;
     while at < ROWS.len() {
         let Row { name, shown, default, value, doc } = ROWS[at];
-        options[at] = OptionRow { name, value: shown, required: false, default, range: value.range(), doc };
+        let (range, may_be_empty) = (value.range(), value.may_be_empty());
+        options[at] = OptionRow { name, value: shown, required: false, may_be_empty, default, range, doc };
         at += 1;
     }
     options

@@ -48,6 +48,11 @@ pub(super) const fn zero_or_from(least: i64) -> Range {
 }
 
 impl Value {
+    /// Those that C mod_wsgi takes as they are (reference 2.2).
+    pub(super) const fn may_be_empty(self) -> bool {
+        matches!(self, Self::Text(_) | Self::Paths(_) | Self::Accounts(_))
+    }
+
     /// The numbers that may stand.
     pub(super) const fn range(self) -> Option<Range> {
         match self {

@@ -92,6 +92,7 @@ const PROCESS_GROUP_OPTION: OptionRow = OptionRow {
     name: "process-group",
     value: "name or %{...}",
     required: false,
+    may_be_empty: false,
     default: None,
     range: None,
     doc: "The processes that run the script, for requests through this alias instead of `WSGIProcessGroup`: a daemon process group, or one of \
@@ -103,6 +104,7 @@ const APPLICATION_GROUP_OPTION: OptionRow = OptionRow {
     name: "application-group",
     value: "name or %{...}",
     required: false,
+    may_be_empty: false,
     default: None,
     range: None,
     doc: "The interpreter: a name of your own, or one of the forms that `WSGIApplicationGroup` knows.",

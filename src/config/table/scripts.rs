@@ -204,6 +204,7 @@ pub(super) const IMPORT_SCRIPT: Directive = Directive {
     options: &[
         OptionRow {
             required: true,
+            may_be_empty: false,
             value: "name or %{GLOBAL}",
             doc: "The processes that load the script: a daemon process group, or `%{GLOBAL}`, embedded mode. Other `%{...}` forms have no \
                   meaning before a request; they are refused.",
@@ -211,6 +212,7 @@ pub(super) const IMPORT_SCRIPT: Directive = Directive {
         },
         OptionRow {
             required: true,
+            may_be_empty: false,
             value: "name or %{GLOBAL}",
             doc: "The interpreter that loads the script: a name, or `%{GLOBAL}`. Other `%{...}` forms have no meaning before a \
                   request; they are taken literally, and warned about.",
