@@ -4,9 +4,10 @@
 
 use std::fs::File;
 use std::io;
+use std::mem::MaybeUninit;
 use std::num::NonZeroUsize;
 use std::ops::Range;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::time::Duration;
@@ -46,6 +47,19 @@ impl SharedWords {
     pub fn with_descriptor(count: usize) -> io::Result<(SharedWords, OwnedFd)> {
         let file = File::from(sealed(count)?);
         Ok((SharedWords::map(&file, 0, count)?, file.into()))
+    }
+
+    /// The same, where those who get the descriptor can only read them ([`SeenWords::of`]); not even `mprotect` lets them write.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn for_readers(count: usize) -> io::Result<(SharedWords, OwnedFd)> {
+        let file = File::from(of_length(count)?);
+        let words = SharedWords::map(&file, 0, count)?;
+        // Mappings from before may be written, by forks, too (fcntl(2)).
+        let no_writers = SealFlag::from_bits_retain(libc::F_SEAL_FUTURE_WRITE);
+        fcntl(&file, FcntlArg::F_ADD_SEALS(SEALS.union(no_writers)))?;
+        Ok((words, file.into()))
     }
 
     /// The numbers behind a descriptor that another process has of [`SharedWords::with_descriptor`].
@@ -154,15 +168,29 @@ impl Drop for SeenWords {
 /// # Errors
 /// What the system says.
 pub fn sealed(count: usize) -> io::Result<OwnedFd> {
+    let file = of_length(count)?;
+    fcntl(&file, FcntlArg::F_ADD_SEALS(SEALS))?;
+    Ok(file)
+}
+
+fn of_length(count: usize) -> io::Result<OwnedFd> {
     let file = File::from(memfd_create(c"wsgi-words", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?);
     file.set_len(u64::try_from(length(count).get()).unwrap_or(u64::MAX))?;
-    fcntl(&file, FcntlArg::F_ADD_SEALS(SEALS))?;
     Ok(file.into())
 }
 
-/// Is it sealed, and long enough?
+/// Is it ordinary memory (huge pages can run out, and are unmapped as a whole), sealed, and long enough?
 fn check(file: &File, count: usize) -> io::Result<()> {
     let seals = fcntl(file, FcntlArg::F_GET_SEALS).map_err(|_| io::ErrorKind::InvalidData)?;
+    let mut of = MaybeUninit::<libc::statfs>::zeroed();
+    // SAFETY: an open descriptor, and room for the answer.
+    if unsafe { libc::fstatfs(file.as_raw_fd(), of.as_mut_ptr()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the system has filled it.
+    if unsafe { of.assume_init() }.f_type != libc::TMPFS_MAGIC {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
     let long =
         u64::try_from(length(count).get()).is_ok_and(|length| file.metadata().is_ok_and(|of| of.len() >= length));
     if SealFlag::from_bits_retain(seals).contains(SEALS) && long {
@@ -214,7 +242,7 @@ pub fn ring(word: &AtomicU32, sleepers: i32) {
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::{AsFd as _, AsRawFd as _};
+    use std::os::fd::AsFd as _;
     use std::time::Instant;
 
     use super::*;
@@ -227,6 +255,18 @@ mod tests {
         shared.words()[4999].store(7, Ordering::SeqCst);
         assert_eq!(shared.words()[4999].load(Ordering::SeqCst), 7);
         assert_eq!(SharedWords::new(0).unwrap().words().len(), 1);
+    }
+
+    #[test]
+    fn readers_can_only_read() {
+        let (ours, descriptor) = SharedWords::for_readers(3).unwrap();
+        ours.words()[2].store(9, Ordering::SeqCst);
+        let seen = SeenWords::of(descriptor.as_fd(), 3).unwrap();
+        assert_eq!(seen.read(2), 9);
+        let write = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: a mapping of this length, which stays as it is.
+        assert_ne!(unsafe { libc::mprotect(seen.first.as_ptr().cast(), length(3).get(), write) }, 0);
+        assert!(SharedWords::of(descriptor, 3).is_err());
     }
 
     #[test]

@@ -252,7 +252,7 @@ fn build(startup: &Startup<'_>, memory: Memory) -> Result<Option<Parent>, String
     let layout = Layout::new(children.len(), columns, rows());
     let shared = SharedWords::new(layout.words()).map_err(no_memory)?;
     let scoreboard = groups.iter().find_map(|group| group.settings.scoreboard);
-    let scoreboard = scoreboard.map(SharedWords::with_descriptor).transpose().map_err(no_memory)?;
+    let scoreboard = scoreboard.map(SharedWords::for_readers).transpose().map_err(no_memory)?;
     let (scoreboard, scoreboard_descriptor) = scoreboard.unzip();
     let (states, states_descriptor) = SharedWords::with_descriptor(columns).map_err(no_memory)?;
     let supervisor = match supervisor {
