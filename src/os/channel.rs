@@ -2,10 +2,11 @@
 //!
 //! A message is JSON in a sealed memory file, sent as the first descriptor of a packet (`AF_UNIX`, `SOCK_SEQPACKET`): so its size
 //! has no limit of the socket's, and it can't change under the reader, who may trust the other end less than itself. More
-//! descriptors than the kernel takes at once follow in further packets. Used by httpd's parent, the supervisor and workers.
+//! descriptors than the kernel takes at once follow in further packets. Httpd's parent and the supervisor speak over it in both directions, the
+//! supervisor to workers in one: what they say comes by `super::report`.
 
 use std::fs::File;
-use std::io::{self, IoSlice, IoSliceMut, Write as _};
+use std::io::{self, IoSlice, Write as _};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::os::unix::fs::FileExt as _;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +17,7 @@ use nix::fcntl::{FcntlArg, FdFlag, OFlag, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::sockopt::SockType as SocketType;
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, sendmsg, socketpair,
+    AddressFamily, ControlMessage, MsgFlags, Shutdown, SockFlag, SockType, sendmsg, shutdown, socketpair,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -26,6 +27,9 @@ use super::spawn::CONTROL;
 
 /// The kernel's limit for one packet is 253 (`SCM_MAX_FD`).
 const MOST_IN_PACKET: usize = 250;
+
+/// Room for the descriptors of a packet, and for some more than is ever sent: a header, and 253 numbers of four bytes.
+const CONTROL_WORDS: usize = 130;
 
 /// A larger message is refused: settings of a group are some kilobytes.
 const MOST_BYTES: u64 = 16 << 20;
@@ -93,6 +97,16 @@ impl Channel {
         Ok(())
     }
 
+    /// From now on the other end can send nothing: what it tries fails there (`BrokenPipe`). For the end of a process that must not trust
+    /// the other one: messages that wait in a socket are closed with it, and so are the descriptors in them, which may last as long as
+    /// who made them likes. Can't be undone from either end.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn hear_no_more(&self) -> io::Result<()> {
+        Ok(shutdown(self.socket.as_raw_fd(), Shutdown::Read)?)
+    }
+
     /// Sends a message and copies of descriptors.
     ///
     /// # Errors
@@ -153,31 +167,28 @@ impl Channel {
 
     /// One packet: how many descriptors follow it, and its own.
     fn packet(&self) -> io::Result<Option<(u32, Vec<OwnedFd>)>> {
-        let mut follow = [0; 4];
-        let mut control = nix::cmsg_space!([i32; 253]);
-        let mut descriptors = Vec::new();
-        let mut parts = [IoSliceMut::new(&mut follow)];
-        let received = loop {
-            match recvmsg::<()>(
-                self.socket.as_fd().as_raw_fd(),
-                &mut parts,
-                Some(&mut control),
-                MsgFlags::MSG_CMSG_CLOEXEC,
-            ) {
-                Err(Errno::EINTR) => {}
-                Err(Errno::ECONNRESET) => return Ok(None),
-                other => break other?,
-            }
+        let mut follow = [0u8; 4];
+        let mut part = libc::iovec { iov_base: follow.as_mut_ptr().cast(), iov_len: follow.len() };
+        // As a packet may have: aligned for the kernel's headers.
+        let mut control = [0u64; CONTROL_WORDS];
+        // SAFETY: a structure of numbers and pointers, for which zero means none.
+        let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+        (header.msg_iov, header.msg_iovlen) = (&raw mut part, 1);
+        (header.msg_control, header.msg_controllen) = (control.as_mut_ptr().cast(), size_of_val(&control));
+        let bytes = again(|| {
+            // SAFETY: all that the header names lives in this frame, and has the length that it says.
+            Errno::result(unsafe { libc::recvmsg(self.socket.as_raw_fd(), &raw mut header, libc::MSG_CMSG_CLOEXEC) })
+        });
+        let bytes = match bytes {
+            Err(Errno::ECONNRESET) => return Ok(None),
+            other => other?,
         };
-        for message in received.cmsgs()? {
-            if let ControlMessageOwned::ScmRights(numbers) = message {
-                descriptors.extend(numbers.into_iter().map(|number| {
-                    // SAFETY: the kernel has just made this descriptor for this process, and nobody else knows its number.
-                    unsafe { OwnedFd::from_raw_fd(number) }
-                }));
-            }
+        // SAFETY: filled by the call above, and what it names has not been touched since.
+        let descriptors = unsafe { take_descriptors(&header) };
+        if header.msg_flags & libc::MSG_CTRUNC != 0 {
+            return Err(io::Error::other("not all descriptors of a message could be taken"));
         }
-        match received.bytes {
+        match bytes {
             0 => Ok(None),
             4 => Ok(Some((u32::from_ne_bytes(follow), descriptors))),
             _ => Err(malformed("a packet of another length")),
@@ -195,6 +206,37 @@ impl From<Channel> for OwnedFd {
     fn from(channel: Channel) -> Self {
         channel.socket
     }
+}
+
+/// Owns each descriptor that came, also where there were more than could.
+///
+/// # Safety
+/// `header` is as a `recvmsg` that succeeded has left it, its control messages are still there, and this is done once.
+unsafe fn take_descriptors(header: &libc::msghdr) -> Vec<OwnedFd> {
+    let mut descriptors = Vec::new();
+    // SAFETY: the caller's promise.
+    let mut next = unsafe { libc::CMSG_FIRSTHDR(header) };
+    while !next.is_null() {
+        // SAFETY: a control message inside the buffer that the kernel filled.
+        let message = unsafe { next.read() };
+        if (message.cmsg_level, message.cmsg_type) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
+            // SAFETY: arithmetic on numbers.
+            let empty = unsafe { libc::CMSG_LEN(0) } as usize;
+            // SAFETY: the data follows the header in the same buffer.
+            let numbers: *const i32 = unsafe { libc::CMSG_DATA(next) }.cast();
+            for place in 0..message.cmsg_len.saturating_sub(empty) / size_of::<i32>() {
+                // SAFETY: within what the kernel wrote.
+                let number = unsafe { numbers.add(place) };
+                // SAFETY: a number that the kernel wrote; it needs no alignment here.
+                let number = unsafe { number.read_unaligned() };
+                // SAFETY: the kernel has just made this descriptor for this process, and nobody else knows its number.
+                descriptors.push(unsafe { OwnedFd::from_raw_fd(number) });
+            }
+        }
+        // SAFETY: as for the first one.
+        next = unsafe { libc::CMSG_NXTHDR(header, next) };
+    }
+    descriptors
 }
 
 fn seal(text: &[u8]) -> io::Result<OwnedFd> {
@@ -249,6 +291,8 @@ fn malformed(what: &'static str) -> io::Error {
 mod tests {
     use std::io::Read as _;
 
+    use nix::sys::socket::{setsockopt, sockopt};
+
     use super::*;
 
     #[test]
@@ -281,6 +325,33 @@ mod tests {
             assert_eq!((said, descriptors.len()), (count, count));
         }
         assert_eq!(here.send(&0, &vec![null.as_fd(); 5000]).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn who_hears_no_more_is_sent_nothing() {
+        let (here, there) = Channel::pair().unwrap();
+        here.hear_no_more().unwrap();
+        let null = File::open("/dev/null").unwrap();
+        assert_eq!(there.send(&1, &[null.as_fd()]).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        here.send(&2, &[null.as_fd()]).unwrap();
+        assert_eq!(there.receive::<u8>().unwrap().map(|(said, descriptors)| (said, descriptors.len())), Some((2, 1)));
+        there.set_nonblocking(true).unwrap();
+        assert_eq!(there.receive::<u8>().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        drop(here);
+        assert!(there.receive::<u8>().unwrap().is_none());
+    }
+
+    #[test]
+    fn descriptors_of_a_packet_that_was_cut_are_closed() {
+        let (here, there) = Channel::pair().unwrap();
+        // Who the sender is takes the room of some.
+        setsockopt(&there, sockopt::PassCred, &true).unwrap();
+        let (mut reader, writer) = io::pipe().unwrap();
+        here.send(&1, &[writer.as_fd(); MOST_IN_PACKET - 1]).unwrap();
+        drop(writer);
+        assert!(there.receive::<u8>().is_err());
+        assert_eq!(poll::readable(&[reader.as_fd()], Some(Duration::ZERO)).unwrap(), [0], "one is still open");
+        assert_eq!(reader.read(&mut [0]).unwrap(), 0);
     }
 
     #[test]
