@@ -14,18 +14,19 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::event::{Script, Time, WorkerId};
+use super::scripts::Scripts;
 
 /// Requests wait for new code so long, once for each change.
 pub(super) const HOLD: Duration = Duration::from_millis(400);
 /// Old workers have so long to close, which takes moments; one that hangs must not keep new code from answering.
 pub(super) const CLOSING: Duration = Duration::from_millis(300);
-/// A worker runs code that nobody vouches for: more changed scripts are not told to the others.
+/// More changed scripts are not told to the other workers.
 const MOST_SCRIPTS: usize = 100;
 
 #[derive(Debug)]
 pub(super) struct Change {
     phase: Phase,
-    scripts: BTreeSet<Script>,
+    scripts: Scripts,
 }
 
 #[derive(Debug)]
@@ -45,13 +46,15 @@ pub(super) enum Answer {
 
 impl Change {
     /// A change is seen for the first time. What had not become ready until then must not any more.
-    pub(super) fn seen(script: Script, now: Time) -> Self {
-        Self { phase: Phase::Hold { until: now.saturating_add(HOLD) }, scripts: BTreeSet::from([script]) }
+    pub(super) fn seen(script: &Script, now: Time) -> Self {
+        let mut scripts = Scripts::default();
+        scripts.add(script, MOST_SCRIPTS);
+        Self { phase: Phase::Hold { until: now.saturating_add(HOLD) }, scripts }
     }
 
     /// Whether it is one more script, that the others have to be told of.
     pub(super) fn add(&mut self, script: &Script) -> bool {
-        self.scripts.len() < MOST_SCRIPTS && self.scripts.insert(script.clone())
+        self.scripts.add(script, MOST_SCRIPTS)
     }
 
     pub(super) fn answer(&self) -> Answer {

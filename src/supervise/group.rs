@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::change::{Answer, Change};
 use super::event::{Action, Event, GroupId, Level, Script, Time, WorkerId};
+use super::life::{Life, MOST_SCRIPTS};
 use super::plan::Plan;
+use super::scripts::Scripts;
 use super::slot::{End, Scene, Slot, Stage};
 use crate::board::State;
 use crate::wire::control::FromWorker;
@@ -123,7 +125,7 @@ impl Group {
                 FromWorker::Leaving { reason } => slot.leaving(worker, reason, &mut scene),
                 FromWorker::Served { script, application_group } => {
                     if let Some(life) = slot.life(worker) {
-                        life.remember((script, application_group));
+                        life.remember(&(script, application_group));
                     }
                 }
                 FromWorker::Changed { script, application_group } => {
@@ -152,8 +154,12 @@ impl Group {
             return own;
         }
         // It takes over from all of them.
-        let all = self.slots.iter().filter_map(|slot| slot.serving.as_ref()).flat_map(|life| life.preload());
-        own.into_iter().chain(all).collect::<BTreeSet<_>>().into_iter().collect()
+        let serving = self.slots.iter().filter_map(|slot| slot.serving.as_ref());
+        let mut all = Scripts::default();
+        for script in own.into_iter().chain(serving.flat_map(Life::preload)) {
+            all.add(&script, MOST_SCRIPTS);
+        }
+        all.to_vec()
     }
 
     /// A worker that serves found this script changed.
@@ -178,7 +184,7 @@ impl Group {
                 if let Some(slot) = self.slots.get_mut(place) {
                     slot.renew_code(&mut scene);
                 }
-                self.change = Some(Change::seen(script.clone(), now));
+                self.change = Some(Change::seen(&script, now));
                 true
             }
             Some(change) => {

@@ -1,16 +1,16 @@
 //! One worker's process, from the decision to start it until it is gone.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::event::{Action, Script, Signal, Time, WorkerId};
 use super::plan::Plan;
+use super::scripts::Scripts;
 use crate::wire::control::Reason;
 
 /// The worker itself keeps `shutdown-timeout` and the drain's limit, and knows better what it was doing: it goes first.
 const MARGIN: Duration = Duration::from_secs(1);
-/// A worker runs code that nobody vouches for: more scripts are not remembered for its successor.
-const MOST_SCRIPTS: usize = 1000;
+/// More are not remembered for a successor.
+pub(super) const MOST_SCRIPTS: usize = 1000;
 
 #[derive(Clone, Debug)]
 pub(super) struct Life {
@@ -25,7 +25,7 @@ pub(super) struct Life {
     /// Said that it can't start.
     pub(super) unfit: bool,
     pub(super) reason: Option<Reason>,
-    served: BTreeSet<Script>,
+    served: Scripts,
     term_at: Option<Time>,
     kill_at: Option<Time>,
     termed: bool,
@@ -43,7 +43,7 @@ impl Life {
             asked: None,
             unfit: false,
             reason: None,
-            served: BTreeSet::new(),
+            served: Scripts::default(),
             term_at: None,
             kill_at: None,
             termed: false,
@@ -51,14 +51,12 @@ impl Life {
         }
     }
 
-    pub(super) fn remember(&mut self, script: Script) {
-        if self.served.len() < MOST_SCRIPTS {
-            self.served.insert(script);
-        }
+    pub(super) fn remember(&mut self, script: &Script) {
+        self.served.add(script, MOST_SCRIPTS);
     }
 
     pub(super) fn preload(&self) -> Vec<Script> {
-        self.served.iter().cloned().collect()
+        self.served.to_vec()
     }
 
     /// Whether its end by a signal was our wish.

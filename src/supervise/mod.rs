@@ -13,6 +13,7 @@ mod fleet;
 mod group;
 mod life;
 mod plan;
+mod scripts;
 mod slot;
 pub mod worker;
 

@@ -13,7 +13,7 @@ fn script(name: &str) -> Script {
 /// A change that was seen at 10 s, a second ago where it went on; two old workers.
 fn change_in(phase: &str) -> (Change, Time) {
     let seen = Duration::from_secs(10);
-    let mut change = Change::seen(script("a"), seen);
+    let mut change = Change::seen(&script("a"), seen);
     if phase == "Hold" {
         return (change, seen);
     }
@@ -102,7 +102,7 @@ fn who_is_warm_is_kept_back_until_old_code_is_at_rest() {
 
 #[test]
 fn a_worker_that_invents_scripts_does_not_fill_the_memory() {
-    let mut change = Change::seen(script("a"), Duration::ZERO);
+    let mut change = Change::seen(&script("a"), Duration::ZERO);
     let told = (0..10_000).filter(|number| change.add(&script(&number.to_string()))).count();
     assert_eq!(told, MOST_SCRIPTS - 1);
 }
