@@ -21,6 +21,7 @@ pub mod pidfd;
 pub mod policy;
 pub mod poll;
 pub mod record;
+pub mod report;
 mod rights;
 pub mod signals;
 pub mod spawn;

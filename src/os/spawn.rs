@@ -62,7 +62,7 @@ const ABOVE: i32 = 10;
 static DESCRIPTOR_LIMIT: OnceLock<libc::rlimit> = OnceLock::new();
 
 /// Raises this process's limit of descriptors as far as it may; programs started from now on have the old one. For the supervisor,
-/// which holds four for each worker.
+/// which holds five for each worker.
 ///
 /// # Errors
 /// The system's.

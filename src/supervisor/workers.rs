@@ -14,15 +14,17 @@ use super::memory::Memory;
 use crate::os::channel::Channel;
 use crate::os::logpipe::{LogPipe, Reading};
 use crate::os::pidfd::Exit;
+use crate::os::report::Reports;
 use crate::os::spawn::{Child, Streams, spawn};
 use crate::supervise::{self, Event, Fleet, GroupId, Script, WorkerId};
 use crate::wire::control::{FromWorker, ToWorker};
 
 /// What a process may have written before it ended, in bites of 64 KiB; the rest, if its children still write, comes later.
 const LAST_WORDS: usize = 32;
-/// Messages taken from one worker in a turn of the loop.
+/// Messages taken from one worker in a turn of the loop, and their bytes: a worker that never stops must not keep the others waiting.
 const TURN: usize = 64;
-/// And after its end: more than a channel holds.
+const TURN_BYTES: usize = 64 * 1024;
+/// And after its end: more than one that means well leaves.
 const LAST_TURNS: usize = 16;
 
 #[derive(Debug)]
@@ -30,7 +32,14 @@ struct Running {
     child: Child,
     seat: Option<Seat>,
     /// None once nothing can be said any more.
-    channel: Option<Channel>,
+    line: Option<Line>,
+}
+
+/// What it is told through, and what it says itself.
+#[derive(Debug)]
+struct Line {
+    channel: Channel,
+    reports: Reports,
 }
 
 /// What the processes of one worker write: it may have left children that still do.
@@ -54,7 +63,7 @@ pub(super) struct Workers {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
     Process(WorkerId),
-    Channel(WorkerId),
+    Reports(WorkerId),
     Pipe(WorkerId),
 }
 
@@ -94,12 +103,17 @@ impl Workers {
         let seat = group.board.seat(slot);
         let (here, there) = Channel::pair()?;
         let (pipe, output) = LogPipe::new()?;
-        // A worker that reads nothing must not hold up the others.
+        // A worker that reads nothing must not hold up the others, nor what it might send.
         here.set_nonblocking(true)?;
+        here.hear_no_more()?;
+        let (reports, reporting) = Reports::pipe()?;
         // Sent first: there is room for it, and a worker that can't be told is not started.
         let scoreboard = group.scoreboard.as_ref().map(OwnedFd::as_fd);
-        let descriptors: Vec<_> =
-            std::iter::once(listener).chain(seat.as_ref().map(Seat::descriptor)).chain(scoreboard).collect();
+        let descriptors: Vec<_> = [listener, reporting.as_fd()]
+            .into_iter()
+            .chain(seat.as_ref().map(Seat::descriptor))
+            .chain(scoreboard)
+            .collect();
         let number = seat.as_ref().map(|seat| seat.number);
         here.send(
             &ToWorker::Settings { group: Box::new(settings.clone()), slot, seat: number, preload },
@@ -114,17 +128,17 @@ impl Workers {
         if let Some(seat) = &seat {
             seat.set_pid(pid);
         }
-        self.running.insert(worker, Running { child, seat, channel: Some(here) });
+        self.running.insert(worker, Running { child, seat, line: Some(Line { channel: here, reports }) });
         Ok(pid)
     }
 
     /// Answers an event where it can't be told.
     pub(super) fn say(&mut self, worker: WorkerId, what: &ToWorker) -> Option<Event> {
         let running = self.running.get_mut(&worker)?;
-        if running.channel.as_ref().is_some_and(|channel| channel.send(what, &[]).is_ok()) {
+        if running.line.as_ref().is_some_and(|line| line.channel.send(what, &[]).is_ok()) {
             return None;
         }
-        running.channel = None;
+        running.line = None;
         Some(Event::Lost { worker })
     }
 
@@ -144,7 +158,7 @@ impl Workers {
         let mut sources = Vec::new();
         for (worker, running) in &self.running {
             sources.push((Source::Process(*worker), running.child.pidfd.as_fd()));
-            sources.extend(running.channel.as_ref().map(|channel| (Source::Channel(*worker), channel.as_fd())));
+            sources.extend(running.line.as_ref().map(|line| (Source::Reports(*worker), line.reports.as_fd())));
         }
         let written = self.writers.iter().filter(|writer| !groups.is_behind(writer.group));
         sources.extend(written.map(|writer| (Source::Pipe(writer.worker), writer.pipe.as_fd())));
@@ -158,7 +172,7 @@ impl Workers {
                 self.read(worker, 1, groups);
                 Vec::new()
             }
-            Source::Channel(worker) => self.listen(worker, groups),
+            Source::Reports(worker) => self.listen(worker, groups),
             Source::Process(worker) => {
                 let Some(exit) = self.running.get(&worker).map(|running| running.child.pidfd.wait()) else {
                     return Vec::new();
@@ -218,14 +232,16 @@ impl Workers {
     fn listen(&mut self, worker: WorkerId, groups: &mut Groups) -> Vec<Event> {
         let mut events = Vec::new();
         let Some(running) = self.running.get_mut(&worker) else { return events };
-        for _ in 0..TURN {
-            let Some(channel) = &running.channel else { break };
-            match channel.receive::<FromWorker>() {
-                // Descriptors are not asked for and are closed at once.
-                Ok(Some((what, _))) => events.push(Event::Said { worker, what }),
+        let mut bytes = 0;
+        while let Some(line) = running.line.as_mut().filter(|_| events.len() < TURN && bytes < TURN_BYTES) {
+            match line.reports.receive::<FromWorker>() {
+                Ok(Some((what, length))) => {
+                    bytes += length;
+                    events.push(Event::Said { worker, what });
+                }
                 Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => break,
                 Ok(None) => {
-                    running.channel = None;
+                    running.line = None;
                     events.push(Event::Lost { worker });
                 }
                 Err(cause) => {
@@ -235,7 +251,7 @@ impl Workers {
                         let text = format!("WSGI0342: a worker (pid {pid}) says what can't be understood: {cause}.");
                         log.write(supervise::Level::Error as u8, nix::unistd::getpid().as_raw(), text.as_bytes());
                     }
-                    running.channel = None;
+                    running.line = None;
                     events.push(Event::Lost { worker });
                 }
             }

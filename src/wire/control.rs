@@ -1,7 +1,8 @@
 //! What parent, supervisor and workers tell each other about groups and processes: rare messages, as JSON.
 //!
 //! Both ends of each channel are of one build (the executables are opened by the parent that sends the settings), so the form may change
-//! at will. A message travels as one sealed memory file with the descriptors that it names (`os::channel`).
+//! at will. A message travels as one sealed memory file with the descriptors that it names (`os::channel`); what workers say, which run
+//! other people's code, by a pipe (`os::report`).
 
 use serde::{Deserialize, Serialize};
 
@@ -123,7 +124,7 @@ pub struct Apache {
 /// Supervisor to worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ToWorker {
-    /// The first message. Descriptors: the listening socket; where the worker has a `seat` on it, the group's board;
+    /// The first message. Descriptors: the listening socket; the pipe for [`FromWorker`]; where the worker has a `seat` on it, the group's board;
     /// if there is one, the memory of `GroupSettings::scoreboard`. `preload`: scripts that
     /// the outgoing worker served, to be loaded before `Ready`.
     Settings { group: Box<GroupSettings>, slot: u32, seat: Option<usize>, preload: Vec<(Vec<u8>, Vec<u8>)> },

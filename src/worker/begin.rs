@@ -16,6 +16,7 @@ use super::{acceptor, control, log, scoreboard, serve, watch};
 use crate::application::{Applications, Constants, Reload};
 use crate::board::BoardLayout;
 use crate::os::channel::Channel;
+use crate::os::report::Reporter;
 use crate::os::stream::Listener;
 use crate::os::{forked, handlers, identity, limits, signals, title};
 use crate::python::{Apache, HashSeed, MainThread, Runtime, Settings, deliver_signal};
@@ -34,34 +35,37 @@ pub(super) fn begin() -> Result<Option<MainThread>, Unfit> {
         return Err(Unfit);
     };
     forked::withhold(channel.as_fd());
-    let Said { group, preload, listener, place, scoreboard } = match settings(&channel) {
+    let Said { group, preload, listener, reporter, place, scoreboard } = match settings(&channel) {
         Ok(Some(said)) => said,
         Ok(None) => return Ok(None),
         Err(cause) => {
-            return Err(unfit(&channel, format!("WSGI0413: the settings of the worker can't be read: {cause}")));
+            // There is nothing yet to tell the supervisor by.
+            let text = format!("WSGI0413: the settings of the worker can't be read: {cause}");
+            log::line(Level::Error, text.as_bytes());
+            return Err(Unfit);
         }
     };
     log::set_level(group.log_level);
     title::set(&group.options.display_name(&group.name));
-    signals::crash_by_default().map_err(|cause| unfit(&channel, cannot_start(&cause)))?;
+    signals::crash_by_default().map_err(|cause| unfit(&reporter, cannot_start(&cause)))?;
     // Before chroot=: it needs /dev/null.
-    forked::keep_from_children().map_err(|cause| unfit(&channel, cannot_start(&cause)))?;
+    forked::keep_from_children().map_err(|cause| unfit(&reporter, cannot_start(&cause)))?;
     let layout = BoardLayout::new(group.options.processes(), group.options.threads());
     let board = Board::take(layout, place).map_err(|cause| {
-        unfit(&channel, format!("WSGI0431: the memory that the worker shares with httpd can't be used: {cause}"))
+        unfit(&reporter, format!("WSGI0431: the memory that the worker shares with httpd can't be used: {cause}"))
     })?;
-    scoreboard::look_at(scoreboard, group.scoreboard).map_err(|cause| unfit(&channel, cannot_start(&cause)))?;
-    become_worker(&group).map_err(|cause| unfit(&channel, cause))?;
-    let (python, process, arrivals) = start_python(group, channel, board)?;
+    scoreboard::look_at(scoreboard, group.scoreboard).map_err(|cause| unfit(&reporter, cannot_start(&cause)))?;
+    become_worker(&group).map_err(|cause| unfit(&reporter, cause))?;
+    let (python, process, arrivals) = start_python(group, channel, reporter, board)?;
     let started = start_threads(process, listener, preload, arrivals);
     started.map_err(|cause| {
-        unfit(&process.channel, format!("WSGI0414: the worker's threads can't be started: {cause}"))
+        unfit(&process.reporter, format!("WSGI0414: the worker's threads can't be started: {cause}"))
     })?;
     Ok(Some(python))
 }
 
-fn unfit(channel: &Channel, cause: String) -> Unfit {
-    if channel.send(&FromWorker::Unfit { cause: cause.clone() }, &[]).is_err() {
+fn unfit(reporter: &Reporter, cause: String) -> Unfit {
+    if reporter.send(&FromWorker::Unfit { cause: cause.clone() }).is_err() {
         log::line(Level::Error, cause.as_bytes());
     }
     Unfit
@@ -76,6 +80,7 @@ struct Said {
     group: GroupSettings,
     preload: Vec<(Vec<u8>, Vec<u8>)>,
     listener: OwnedFd,
+    reporter: Reporter,
     /// The group's board, and the seat there.
     place: Option<(OwnedFd, usize)>,
     /// What children put up about httpd's scoreboard.
@@ -88,8 +93,10 @@ fn settings(channel: &Channel) -> io::Result<Option<Said>> {
         Some((ToWorker::Settings { group, seat, preload, .. }, descriptors)) => {
             let mut descriptors = descriptors.into_iter();
             let listener = descriptors.next().ok_or_else(|| io::Error::other("no listening socket came"))?;
+            let reporter = descriptors.next().map(Reporter::adopt);
+            let reporter = reporter.ok_or_else(|| io::Error::other("no pipe for reports came"))?;
             let place = seat.and_then(|seat| Some((descriptors.next()?, seat)));
-            Ok(Some(Said { group: *group, preload, listener, place, scoreboard: descriptors.next() }))
+            Ok(Some(Said { group: *group, preload, listener, reporter, place, scoreboard: descriptors.next() }))
         }
         Some((other, _)) => Err(io::Error::other(format!("{other:?} came first"))),
         None => Ok(None),
@@ -173,6 +180,7 @@ fn set_environment(group: &GroupSettings) {
 fn start_python(
     group: GroupSettings,
     channel: Channel,
+    reporter: Reporter,
     board: Board,
 ) -> Result<(MainThread, &'static Process, handlers::Arrivals), Unfit> {
     const WATCHED: [Signal; 6] =
@@ -186,7 +194,7 @@ fn start_python(
         reload: Reload::NewProcess,
         apache_version: group.python.apache.version,
     };
-    let failed = |cause: &dyn std::fmt::Display| unfit(&channel, cause.to_string());
+    let failed = |cause: &dyn std::fmt::Display| unfit(&reporter, cause.to_string());
     let system = |cause: io::Error| failed(&cannot_start(&cause));
     let arrivals = handlers::install(&WATCHED).map_err(system)?;
     let (main_thread, runtime) = Runtime::start_here(python(&group)).map_err(|error| failed(&error))?;
@@ -196,7 +204,7 @@ fn start_python(
     let applications = Applications::of(runtime, constants);
     channel.set_nonblocking(true).map_err(system)?;
     let limits = limits_of(&group);
-    let process = Process::new(group, limits, applications, channel, board);
+    let process = Process::new(group, limits, applications, channel, reporter, board);
     let process = process.map_err(|cause| {
         log::line(Level::Error, format!("WSGI0418: the worker can't start: {cause}").as_bytes());
         Unfit

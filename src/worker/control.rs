@@ -7,6 +7,7 @@ use std::os::fd::AsFd as _;
 use std::sync::{PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
+use nix::poll::PollFlags;
 use nix::sys::signal::Signal;
 
 use super::log;
@@ -61,15 +62,20 @@ pub(super) fn run(process: &'static Process, mut arrivals: Arrivals) {
         let active = process.requests.active();
         let now = process.requests.now();
         let next = life.next_look(now, &process.requests.sight(&active, process.is_closed(), None));
-        let mut sources = vec![process.control.as_fd(), arrivals.as_fd()];
+        let mut sources = vec![(process.control.as_fd(), PollFlags::POLLIN), (arrivals.as_fd(), PollFlags::POLLIN)];
         if supervised {
-            sources.push(process.channel.as_fd());
+            sources.push((process.channel.as_fd(), PollFlags::POLLIN));
         }
-        if let Err(cause) = poll::readable(&sources, next.map(|next| next.saturating_sub(now))) {
+        if process.reporter.is_behind() {
+            sources.push((process.reporter.as_fd(), PollFlags::POLLOUT));
+        }
+        if let Err(cause) = poll::wait(&sources, next.map(|next| next.saturating_sub(now))) {
             log::line(Level::Crit, format!("WSGI0410: the worker can't wait for signals: {cause}").as_bytes());
             exit_now(FORCED);
         }
         process.control.clear();
+        // If the supervisor is gone the channel tells.
+        let _ = process.reporter.go_on();
     }
 }
 

@@ -17,6 +17,7 @@ use super::requests::Requests;
 use super::watch;
 use crate::application::Applications;
 use crate::os::channel::Channel;
+use crate::os::report::{self, Reporter};
 use crate::os::wake::Wake;
 use crate::python::Pace;
 use crate::supervise::worker::{Event, Limits};
@@ -36,7 +37,10 @@ pub(super) struct Process {
     pub(super) pace: Pace,
     /// Says, by its end, that stacks are logged; none were asked for, or somebody waits for them already.
     pub(super) dump: Mutex<Option<Receiver<()>>>,
+    /// The supervisor speaks.
     pub(super) channel: Channel,
+    /// The supervisor is told.
+    pub(super) reporter: Reporter,
     /// Wakes the control thread.
     pub(super) control: Wake,
     /// Wakes the accepting thread.
@@ -56,6 +60,13 @@ pub(super) struct Process {
     served: Mutex<HashMap<Vec<u8>, HashSet<Vec<u8>>>>,
 }
 
+/// Path and application group that a message takes, together; only a httpd whose limits were raised has longer ones.
+const LONGEST_NAMES: usize = report::LONGEST / 4 - 100;
+
+fn fit(script: &[u8], application_group: &[u8]) -> bool {
+    script.len() + application_group.len() <= LONGEST_NAMES
+}
+
 /// How many signals wait for an application that is slow with one.
 const WAITING_SIGNALS: usize = 64;
 
@@ -65,6 +76,7 @@ impl Process {
         limits: Limits,
         applications: Applications,
         channel: Channel,
+        reporter: Reporter,
         board: Board,
     ) -> std::io::Result<Process> {
         let threads = usize::try_from(group.options.threads()).unwrap_or(0);
@@ -92,6 +104,7 @@ impl Process {
             limits,
             applications,
             channel,
+            reporter,
         })
     }
 
@@ -127,11 +140,16 @@ impl Process {
 
     /// Sends a message to the supervisor. Never waits.
     pub(super) fn say(&self, message: &FromWorker) {
-        if let Err(cause) = self.channel.send(message, &[])
+        match self.reporter.send(message) {
+            // The control thread goes on with what the pipe did not take.
+            Ok(()) if self.reporter.is_behind() => self.control.wake(),
+            Ok(()) => {}
             // The supervisor is gone: the control thread notices for itself.
-            && !matches!(cause.kind(), std::io::ErrorKind::BrokenPipe | std::io::ErrorKind::ConnectionReset)
-        {
-            log::line(Level::Error, format!("WSGI0402: the supervisor can't be told {message:?}: {cause}").as_bytes());
+            Err(cause) if cause.kind() == std::io::ErrorKind::BrokenPipe => {}
+            Err(cause) => {
+                let text = format!("WSGI0402: the supervisor can't be told {message:?}: {cause}");
+                log::line(Level::Error, text.as_bytes());
+            }
         }
     }
 
@@ -188,9 +206,17 @@ impl Process {
             }
             served.entry(application_group.to_vec()).or_default().insert(script.to_vec())
         };
-        if new {
+        if new && fit(script, application_group) {
             let (script, application_group) = (script.to_vec(), application_group.to_vec());
             self.say(&FromWorker::Served { script, application_group });
         }
+    }
+
+    /// A script that was served has changed.
+    pub(super) fn say_changed(&self, script: &[u8], application_group: &[u8]) {
+        // The group is replaced whatever the name; but the other workers can't be kept from loading it there.
+        let application_group = if fit(script, application_group) { application_group } else { b"" };
+        let (script, application_group) = (script.to_vec(), application_group.to_vec());
+        self.say(&FromWorker::Changed { script, application_group });
     }
 }

@@ -17,7 +17,6 @@ use crate::os::policy::Policy;
 use crate::python::{give_way, is_lingering, linger, within};
 use crate::supervise::worker::Event;
 use crate::wire::Request;
-use crate::wire::control::FromWorker;
 use crate::wsgi::{Host as _, Level, Pairs, UrlScheme};
 
 /// So many requests a thread answers at most before another one has its turn.
@@ -191,9 +190,8 @@ impl Server {
         if self.process.changes.find(request.script, request.application_group) {
             let text = format!("the WSGI script {} has changed", String::from_utf8_lossy(request.script));
             log::line(Level::Info, text.as_bytes());
-            let (script, application_group) = (request.script.to_vec(), request.application_group.to_vec());
             self.process.tell(Event::ScriptChanged);
-            self.process.say(&FromWorker::Changed { script, application_group });
+            self.process.say_changed(request.script, request.application_group);
         }
     }
 

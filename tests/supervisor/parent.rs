@@ -87,6 +87,8 @@ impl Parent {
             self.say(&ToSupervisor::Group(Box::new(group.settings())), &descriptors);
         }
         self.say(&ToSupervisor::Commit, &[]);
+        let answered = poll::readable(&[self.channel.as_fd()], Some(PATIENCE)).unwrap();
+        assert_eq!(answered, [0], "the supervisor does not answer");
         let (answer, _) = self.channel.receive::<FromSupervisor>().unwrap().unwrap();
         assert_eq!(answer, FromSupervisor::Committed { generation });
     }

@@ -1,7 +1,7 @@
 use std::fs::{self, File};
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mod_wsgi::os::channel::Channel;
 use mod_wsgi::os::pidfd::Exit;
@@ -9,7 +9,7 @@ use mod_wsgi::os::spawn::{Streams, spawn};
 use mod_wsgi::wire::control::ToSupervisor;
 use nix::sys::signal::Signal;
 
-use crate::parent::{Parent, gone, lives, until, watch};
+use crate::parent::{Group, Parent, gone, lives, until, watch};
 
 pub(crate) const ALL: &[(&str, fn())] = &[
     ("starts_and_stops", starts_and_stops),
@@ -27,6 +27,9 @@ pub(crate) const ALL: &[(&str, fn())] = &[
     ("what_is_no_program_is_said", what_is_no_program_is_said),
     ("lines_keep_their_levels", lines_keep_their_levels),
     ("who_talks_nonsense_is_ended", who_talks_nonsense_is_ended),
+    ("who_says_half_is_not_waited_for", who_says_half_is_not_waited_for),
+    ("who_sends_descriptors_stops_nobody", who_sends_descriptors_stops_nobody),
+    ("who_says_much_takes_no_memory", who_says_much_takes_no_memory),
     ("who_does_not_listen_is_killed", who_does_not_listen_is_killed),
     ("a_signal_ends_everything", a_signal_ends_everything),
     ("httpd_may_close_the_channel", httpd_may_close_the_channel),
@@ -248,6 +251,53 @@ fn who_talks_nonsense_is_ended() {
     let (before, _) = shop.ask(0, "junk Ready or not");
     shop.successor(0, before);
     parent.logged(&format!("a worker (pid {before}) says what can't be understood"));
+    let (before, _) = shop.ask(0, "shout");
+    shop.successor(0, before);
+    parent.logged(&format!("a worker (pid {before}) says what can't be understood: a message that is too long."));
+}
+
+/// The supervisor answers its parent, for another group, and at once.
+fn answers_soon(parent: &Parent, groups: &[&Group]) {
+    let begun = Instant::now();
+    parent.configure(groups);
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+}
+
+fn who_says_half_is_not_waited_for() {
+    let parent = Parent::new("half");
+    let (shop, blog) = (parent.group("shop", "a", 1), parent.group("blog", "a", 1));
+    parent.configure(&[&shop, &blog]);
+    shop.ask(0, "announce");
+    answers_soon(&parent, &[&shop, &blog]);
+}
+
+fn who_sends_descriptors_stops_nobody() {
+    let parent = Parent::new("linger");
+    let (shop, blog) = (parent.group("shop", "a", 1), parent.group("blog", "a", 1));
+    parent.configure(&[&shop, &blog]);
+    shop.ask(0, "linger");
+    answers_soon(&parent, &[&shop, &blog]);
+    // Nor when what it sent it over is closed.
+    let worker = watch(blog.pid(0));
+    answers_soon(&parent, &[&blog]);
+    gone(&worker);
+    parent.stop(STOP);
+}
+
+fn who_says_much_takes_no_memory() {
+    let parent = Parent::new("much");
+    let shop = parent.group("shop", "a", 1);
+    parent.configure(&[&shop]);
+    let before = memory(&parent);
+    shop.ask(0, "boast");
+    let used = memory(&parent) - before;
+    assert!(used < 4 << 20, "{used}");
+}
+
+/// What the supervisor has in memory.
+fn memory(parent: &Parent) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{}/statm", parent.supervisor.pid)).unwrap();
+    text.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
 }
 
 fn who_does_not_listen_is_killed() {

@@ -1,7 +1,9 @@
 //! A made-up worker: what it does is in its group's name, and in commands that come in on its listening socket.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, IoSlice, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, IntoRawFd as _};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::ExitCode;
@@ -9,17 +11,54 @@ use std::time::Duration;
 
 use mod_wsgi::os::channel::Channel;
 use mod_wsgi::os::poll;
+use mod_wsgi::os::report::Reporter;
 use mod_wsgi::wire::control::{FromWorker, Reason, ToWorker};
 use nix::sys::signal::{SigSet, Signal, raise};
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg, setsockopt, sockopt};
 
 use crate::parent::until;
 
 /// Has the supervisor read everything that was said?
-fn is_all_read(channel: &Channel) -> bool {
+fn is_all_read(reporter: &Reporter) -> bool {
     let mut unread: libc::c_int = 0;
-    // SAFETY: an open socket, and a place for one number.
-    let answer = unsafe { libc::ioctl(channel.as_fd().as_raw_fd(), libc::TIOCOUTQ, &raw mut unread) };
+    // SAFETY: an open pipe, and a place for one number.
+    let answer = unsafe { libc::ioctl(reporter.as_fd().as_raw_fd(), libc::FIONREAD, &raw mut unread) };
     answer == 0 && unread == 0
+}
+
+/// Begins a message of many descriptors, of which only the first packet comes.
+fn announce(channel: &Channel) {
+    let nothing = File::open("/dev/null").unwrap();
+    send_raw(channel, 1000, nothing.as_fd());
+}
+
+/// Sends a connection that waits at its end, for a client that reads nothing: whoever closes it last is held up for ten minutes.
+fn send_lingering(socket: &impl AsFd) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let connection = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    setsockopt(&connection, sockopt::Linger, &libc::linger { l_onoff: 1, l_linger: 600 }).unwrap();
+    connection.set_nonblocking(true).unwrap();
+    while (&connection).write(&[0; 65536]).is_ok() {}
+    if !send_raw(socket, 0, connection.as_fd()) {
+        // It is this process that would wait.
+        let _open = connection.into_raw_fd();
+    }
+    // The client's end stays, as long as this process.
+    let _open = listener.into_raw_fd();
+}
+
+/// The same in the pipe: so much is to come.
+fn write_raw(reporter: &Reporter, length: u32, text: &[u8]) {
+    let mut pipe = File::from(reporter.as_fd().try_clone_to_owned().unwrap());
+    pipe.write_all(&[length.to_ne_bytes().as_slice(), text].concat()).unwrap();
+}
+
+/// A packet of our own making; whether it went off.
+fn send_raw(socket: &impl AsFd, follow: u32, descriptor: BorrowedFd<'_>) -> bool {
+    let (follow, descriptors) = (follow.to_ne_bytes(), [descriptor.as_raw_fd()]);
+    let control = [ControlMessage::ScmRights(&descriptors)];
+    let parts = [IoSlice::new(&follow)];
+    sendmsg::<()>(socket.as_fd().as_raw_fd(), &parts, &control, MsgFlags::MSG_NOSIGNAL, None).is_ok()
 }
 
 pub(crate) fn main() -> ExitCode {
@@ -27,9 +66,11 @@ pub(crate) fn main() -> ExitCode {
     let Some((ToWorker::Settings { group, preload, .. }, descriptors)) = channel.receive::<ToWorker>().unwrap() else {
         return ExitCode::FAILURE;
     };
-    let mut closed = Some(UnixListener::from(descriptors.into_iter().next().unwrap()));
+    let mut descriptors = descriptors.into_iter();
+    let mut closed = Some(UnixListener::from(descriptors.next().unwrap()));
+    let reporter = Reporter::adopt(descriptors.next().unwrap());
     let name = String::from_utf8(group.name).unwrap();
-    let say = |what: &FromWorker| channel.send(what, &[]).unwrap();
+    let say = |what: &FromWorker| reporter.send(what).unwrap();
     if let Some(path) = name.strip_prefix("unfit until ")
         && !Path::new(path).exists()
     {
@@ -91,12 +132,25 @@ pub(crate) fn main() -> ExitCode {
             "served" => {
                 say(&FromWorker::Served { script: rest.into(), application_group: Vec::new() });
                 // What another worker says when this is answered comes after it.
-                until(|| is_all_read(&channel), || "the supervisor reads nothing".to_owned());
+                until(|| is_all_read(&reporter), || "the supervisor reads nothing".to_owned());
             }
+            "boast" => {
+                for number in 0..600u32 {
+                    let script = [&[b'x'; 16_000], number.to_ne_bytes().as_slice()].concat();
+                    say(&FromWorker::Served { script, application_group: Vec::new() });
+                    until(|| is_all_read(&reporter), || "the supervisor reads nothing".to_owned());
+                }
+            }
+            "shout" => write_raw(&reporter, u32::MAX, b"endless"),
             "replace" => say(&FromWorker::Replace { reason: Reason::MaximumRequests }),
             "changed" => say(&FromWorker::Changed { script: rest.into(), application_group: Vec::new() }),
             "print" => println!("{}", rest.replace('~', "\x01")),
-            "junk" => channel.send(&rest, &[]).unwrap(),
+            "junk" => reporter.send(&rest).unwrap(),
+            "announce" => {
+                announce(&channel);
+                write_raw(&reporter, 1000, b"half");
+            }
+            "linger" => send_lingering(&channel),
             "deaf" => SigSet::all().thread_block().unwrap(),
             "crash" => raise(Signal::SIGKILL).unwrap(),
             "leave" => {

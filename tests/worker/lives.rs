@@ -226,6 +226,43 @@ fn a_changed_script_sends_requests_to_the_successor() {
     worker.logs("exit functions ran");
 }
 
+#[test]
+fn a_change_is_said_however_long_the_names_are() {
+    for (length, said) in [(8_190, true), (20_000, false)] {
+        let Some(worker) = start(APP).ready() else { return };
+        let mut child = worker.connect();
+        let group = "g".repeat(length);
+        assert_eq!(child.ask(&Ask { group: &group, ..worker.get("/") }).text(), "done");
+        let application_group = if said { group.clone().into_bytes() } else { Vec::new() };
+        let script = worker.script("app.wsgi");
+        if said {
+            let (script, application_group) = (script.clone(), application_group.clone());
+            assert_eq!(worker.hear(), Some(FromWorker::Served { script, application_group }));
+        }
+        change(&worker);
+        let ask = Ask { group: &group, ..worker.get("/") };
+        child.begin(&ask);
+        assert_eq!(worker.hear(), Some(FromWorker::Changed { script, application_group }));
+        worker.say(&ToWorker::Bridge);
+        assert_eq!(child.answer(&ask).text(), "done");
+    }
+}
+
+#[test]
+fn what_the_supervisor_does_not_read_yet_is_said_later() {
+    let Some(worker) = start(APP).ready() else { return };
+    let mut child = worker.connect();
+    // Together more than a pipe holds.
+    let groups: Vec<String> = (0..6).map(|number| format!("{number}{}", "g".repeat(8_000))).collect();
+    for group in &groups {
+        assert_eq!(child.ask(&Ask { group, ..worker.get("/") }).text(), "done");
+    }
+    for group in groups {
+        let (script, application_group) = (worker.script("app.wsgi"), group.into_bytes());
+        assert_eq!(worker.hear(), Some(FromWorker::Served { script, application_group }));
+    }
+}
+
 /// Touches the script of `APP`.
 fn change(worker: &Worker) {
     let file = fs::File::options().append(true).open(worker.folder.join("app.wsgi")).unwrap();

@@ -1,5 +1,6 @@
 //! The supervisor's side: starts a worker, hears what it says, reads its log.
 
+use std::cell::RefCell;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::os::fd::AsFd as _;
@@ -13,6 +14,7 @@ use mod_wsgi::board::{BoardLayout, Counts, List, Register, Sight};
 use mod_wsgi::config::DaemonOptions;
 use mod_wsgi::os::channel::Channel;
 use mod_wsgi::os::memory::{SharedWords, shared_clock};
+use mod_wsgi::os::report::Reports;
 use mod_wsgi::wire::control::{
     Apache, FromWorker, GroupSettings, Identity, LogSettings, PythonSettings, Reason, ToWorker,
 };
@@ -34,6 +36,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(10);
 pub(crate) struct Worker {
     process: std::process::Child,
     pub(crate) channel: Option<Channel>,
+    reports: RefCell<Reports>,
     /// Kept as the supervisor keeps it: what a worker does not accept waits for its successor.
     pub(crate) listener: UnixListener,
     pub(crate) folder: PathBuf,
@@ -100,6 +103,8 @@ impl Start {
         };
         let listener = UnixListener::bind(folder.join("socket")).unwrap();
         let (ours, theirs) = Channel::pair().unwrap();
+        ours.hear_no_more().unwrap();
+        let (reports, reporting) = Reports::pipe().unwrap();
         let group = GroupSettings {
             name: b"shop".to_vec(),
             key: "key".to_owned(),
@@ -122,7 +127,8 @@ impl Start {
         register.take(SEAT, SLOT);
         let settings =
             ToWorker::Settings { group: Box::new(group), slot: SLOT, seat: Some(SEAT), preload: pairs(&self.preload) };
-        ours.send(&settings, &[listener.as_fd(), memory.as_fd()]).unwrap();
+        ours.send(&settings, &[listener.as_fd(), reporting.as_fd(), memory.as_fd()]).unwrap();
+        drop(reporting);
         let (process, read) = spawn(&executable, theirs, &self.variables);
         let log: Arc<Mutex<Vec<String>>> = Arc::default();
         let lines = Arc::clone(&log);
@@ -134,7 +140,7 @@ impl Start {
             }
         });
         drop(reader.unwrap());
-        Some(Worker { process, channel: Some(ours), listener, folder, board, layout, log })
+        Some(Worker { process, channel: Some(ours), reports: reports.into(), listener, folder, board, layout, log })
     }
 }
 
@@ -206,10 +212,15 @@ impl Worker {
 
     /// The next message of the worker's; none when it has gone.
     pub(crate) fn hear(&self) -> Option<FromWorker> {
-        let channel = self.channel.as_ref().unwrap();
-        let ready = mod_wsgi::os::poll::readable(&[channel.as_fd()], Some(SOON)).unwrap();
-        assert!(!ready.is_empty(), "the worker says nothing; its log: {:#?}", self.log());
-        channel.receive::<FromWorker>().unwrap().map(|(message, _)| message)
+        let mut reports = self.reports.borrow_mut();
+        loop {
+            let ready = mod_wsgi::os::poll::readable(&[reports.as_fd()], Some(SOON)).unwrap();
+            assert!(!ready.is_empty(), "the worker says nothing; its log: {:#?}", self.log());
+            match reports.receive::<FromWorker>() {
+                Err(cause) if cause.kind() == std::io::ErrorKind::WouldBlock => {}
+                heard => return heard.unwrap().map(|(message, _)| message),
+            }
+        }
     }
 
     /// The next message but for reports of scripts that were served, and of the closed door.
@@ -236,8 +247,7 @@ impl Worker {
 
     /// Nothing more is said for a moment.
     pub(crate) fn expect_silence(&self, how_long: Duration) {
-        let channel = self.channel.as_ref().unwrap();
-        let ready = mod_wsgi::os::poll::readable(&[channel.as_fd()], Some(how_long)).unwrap();
+        let ready = mod_wsgi::os::poll::readable(&[self.reports.borrow().as_fd()], Some(how_long)).unwrap();
         assert!(ready.is_empty(), "{:?}", self.hear());
     }
 
