@@ -350,7 +350,7 @@ mod tests {
         here.send(&1, &[writer.as_fd(); MOST_IN_PACKET - 1]).unwrap();
         drop(writer);
         assert!(there.receive::<u8>().is_err());
-        assert_eq!(poll::readable(&[reader.as_fd()], Some(Duration::ZERO)).unwrap(), [0], "one is still open");
+        assert_eq!(poll::readable(&[reader.as_fd()], Some(PATIENCE)).unwrap(), [0], "one is still open");
         assert_eq!(reader.read(&mut [0]).unwrap(), 0);
     }
 

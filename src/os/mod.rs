@@ -8,6 +8,7 @@
 pub mod channel;
 pub mod connect;
 pub mod epoll;
+pub mod farewell;
 pub mod forked;
 pub mod handlers;
 #[cfg(feature = "hosted")]

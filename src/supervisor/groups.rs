@@ -11,6 +11,8 @@ use std::rc::Rc;
 use super::board::Board;
 use super::log::Log;
 use crate::board::BoardLayout;
+use crate::os::farewell;
+use crate::os::pidfd::PidFd;
 use crate::os::spawn::Executable;
 use crate::supervise::{GroupId, Plan};
 use crate::wire::control::GroupSettings;
@@ -55,6 +57,8 @@ pub(super) struct Groups {
     groups: BTreeMap<GroupId, Group>,
     /// Outlives its group as long as a process holds a log pipe: `super::workers` asks for that.
     logs: BTreeMap<GroupId, Log>,
+    /// Processes that close sockets.
+    leaving: Vec<PidFd>,
 }
 
 impl Group {
@@ -139,7 +143,11 @@ impl Groups {
     }
 
     pub(super) fn forget(&mut self, id: GroupId) {
-        self.groups.remove(&id);
+        if let Some(group) = self.groups.remove(&id) {
+            // Workers may have left something in them.
+            self.leaving.extend(farewell::close(group.listeners));
+        }
+        self.leaving.retain(|process| matches!(process.wait(), Ok(None)));
     }
 
     /// Closes logs that no group and no process writes to any more.

@@ -1,4 +1,5 @@
 use std::fs::{self, File};
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -29,6 +30,7 @@ pub(crate) const ALL: &[(&str, fn())] = &[
     ("who_talks_nonsense_is_ended", who_talks_nonsense_is_ended),
     ("who_says_half_is_not_waited_for", who_says_half_is_not_waited_for),
     ("who_sends_descriptors_stops_nobody", who_sends_descriptors_stops_nobody),
+    ("what_waits_in_a_socket_stops_nobody", what_waits_in_a_socket_stops_nobody),
     ("who_says_much_takes_no_memory", who_says_much_takes_no_memory),
     ("who_does_not_listen_is_killed", who_does_not_listen_is_killed),
     ("a_signal_ends_everything", a_signal_ends_everything),
@@ -275,12 +277,34 @@ fn who_sends_descriptors_stops_nobody() {
     let parent = Parent::new("linger");
     let (shop, blog) = (parent.group("shop", "a", 1), parent.group("blog", "a", 1));
     parent.configure(&[&shop, &blog]);
-    shop.ask(0, "linger");
+    let (_silent, address) = silent();
+    shop.ask(0, &format!("linger {address}"));
     answers_soon(&parent, &[&shop, &blog]);
     // Nor when what it sent it over is closed.
     let worker = watch(blog.pid(0));
     answers_soon(&parent, &[&blog]);
     gone(&worker);
+    parent.stop(STOP);
+}
+
+/// Whoever connects there is never read from.
+fn silent() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+fn what_waits_in_a_socket_stops_nobody() {
+    let parent = Parent::new("visit");
+    let (shop, blog) = (parent.group("shop", "a", 1), parent.group("blog", "a", 1));
+    parent.configure(&[&shop, &blog]);
+    let (_silent, address) = silent();
+    let worker = watch(shop.ask(0, &format!("visit {address}")).0);
+    parent.configure(&[&blog]);
+    // The supervisor's is the last, when the worker has drained.
+    drop(shop);
+    gone(&worker);
+    answers_soon(&parent, &[&blog]);
     parent.stop(STOP);
 }
 

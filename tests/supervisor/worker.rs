@@ -2,9 +2,9 @@
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, IoSlice, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, IntoRawFd as _};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -32,10 +32,9 @@ fn announce(channel: &Channel) {
     send_raw(channel, 1000, nothing.as_fd());
 }
 
-/// Sends a connection that waits at its end, for a client that reads nothing: whoever closes it last is held up for ten minutes.
-fn send_lingering(socket: &impl AsFd) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let connection = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+/// Sends a connection that waits at its end, for somebody who reads nothing: whoever closes it last is held up for ten minutes.
+fn send_lingering(socket: &impl AsFd, address: &str) {
+    let connection = TcpStream::connect(address).unwrap();
     setsockopt(&connection, sockopt::Linger, &libc::linger { l_onoff: 1, l_linger: 600 }).unwrap();
     connection.set_nonblocking(true).unwrap();
     while (&connection).write(&[0; 65536]).is_ok() {}
@@ -43,8 +42,6 @@ fn send_lingering(socket: &impl AsFd) {
         // It is this process that would wait.
         let _open = connection.into_raw_fd();
     }
-    // The client's end stays, as long as this process.
-    let _open = listener.into_raw_fd();
 }
 
 /// The same in the pipe: so much is to come.
@@ -150,7 +147,13 @@ pub(crate) fn main() -> ExitCode {
                 announce(&channel);
                 write_raw(&reporter, 1000, b"half");
             }
-            "linger" => send_lingering(&channel),
+            // It waits there: nobody accepts it.
+            "visit" => {
+                let address = open.local_addr().unwrap();
+                send_lingering(&UnixStream::connect(address.as_pathname().unwrap()).unwrap(), rest);
+                listener = None;
+            }
+            "linger" => send_lingering(&channel, rest),
             "deaf" => SigSet::all().thread_block().unwrap(),
             "crash" => raise(Signal::SIGKILL).unwrap(),
             "leave" => {
