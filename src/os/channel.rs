@@ -23,13 +23,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::poll;
+use super::rights;
 use super::spawn::CONTROL;
 
 /// The kernel's limit for one packet is 253 (`SCM_MAX_FD`).
 const MOST_IN_PACKET: usize = 250;
-
-/// Room for the descriptors of a packet, and for some more than is ever sent: a header, and 253 numbers of four bytes.
-const CONTROL_WORDS: usize = 130;
 
 /// A larger message is refused: settings of a group are some kilobytes.
 const MOST_BYTES: u64 = 16 << 20;
@@ -167,27 +165,14 @@ impl Channel {
 
     /// One packet: how many descriptors follow it, and its own.
     fn packet(&self) -> io::Result<Option<(u32, Vec<OwnedFd>)>> {
-        let mut follow = [0u8; 4];
-        let mut part = libc::iovec { iov_base: follow.as_mut_ptr().cast(), iov_len: follow.len() };
-        // As a packet may have: aligned for the kernel's headers.
-        let mut control = [0u64; CONTROL_WORDS];
-        // SAFETY: a structure of numbers and pointers, for which zero means none.
-        let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
-        (header.msg_iov, header.msg_iovlen) = (&raw mut part, 1);
-        (header.msg_control, header.msg_controllen) = (control.as_mut_ptr().cast(), size_of_val(&control));
-        let bytes = again(|| {
-            // SAFETY: all that the header names lives in this frame, and has the length that it says.
-            Errno::result(unsafe { libc::recvmsg(self.socket.as_raw_fd(), &raw mut header, libc::MSG_CMSG_CLOEXEC) })
-        });
-        let bytes = match bytes {
-            Err(Errno::ECONNRESET) => return Ok(None),
-            other => other?,
+        let (mut follow, mut descriptors) = ([0; 4], Vec::new());
+        let bytes = loop {
+            match rights::receive(self.as_fd(), &mut follow, 0, |descriptor| descriptors.push(descriptor)) {
+                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+                Err(cause) if cause.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
+                done => break done?,
+            }
         };
-        // SAFETY: filled by the call above, and what it names has not been touched since.
-        let descriptors = unsafe { take_descriptors(&header) };
-        if header.msg_flags & libc::MSG_CTRUNC != 0 {
-            return Err(io::Error::other("not all descriptors of a message could be taken"));
-        }
         match bytes {
             0 => Ok(None),
             4 => Ok(Some((u32::from_ne_bytes(follow), descriptors))),
@@ -206,37 +191,6 @@ impl From<Channel> for OwnedFd {
     fn from(channel: Channel) -> Self {
         channel.socket
     }
-}
-
-/// Owns each descriptor that came, also where there were more than could.
-///
-/// # Safety
-/// `header` is as a `recvmsg` that succeeded has left it, its control messages are still there, and this is done once.
-unsafe fn take_descriptors(header: &libc::msghdr) -> Vec<OwnedFd> {
-    let mut descriptors = Vec::new();
-    // SAFETY: the caller's promise.
-    let mut next = unsafe { libc::CMSG_FIRSTHDR(header) };
-    while !next.is_null() {
-        // SAFETY: a control message inside the buffer that the kernel filled.
-        let message = unsafe { next.read() };
-        if (message.cmsg_level, message.cmsg_type) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
-            // SAFETY: arithmetic on numbers.
-            let empty = unsafe { libc::CMSG_LEN(0) } as usize;
-            // SAFETY: the data follows the header in the same buffer.
-            let numbers: *const i32 = unsafe { libc::CMSG_DATA(next) }.cast();
-            for place in 0..message.cmsg_len.saturating_sub(empty) / size_of::<i32>() {
-                // SAFETY: within what the kernel wrote.
-                let number = unsafe { numbers.add(place) };
-                // SAFETY: a number that the kernel wrote; it needs no alignment here.
-                let number = unsafe { number.read_unaligned() };
-                // SAFETY: the kernel has just made this descriptor for this process, and nobody else knows its number.
-                descriptors.push(unsafe { OwnedFd::from_raw_fd(number) });
-            }
-        }
-        // SAFETY: as for the first one.
-        next = unsafe { libc::CMSG_NXTHDR(header, next) };
-    }
-    descriptors
 }
 
 fn seal(text: &[u8]) -> io::Result<OwnedFd> {

@@ -5,11 +5,11 @@ use std::mem::{MaybeUninit, zeroed};
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::{ptr, slice};
 
-/// Room for the descriptors of one message. With more, or where the process may not have so many, the kernel cuts them off.
-#[repr(C, align(8))]
-struct Control([MaybeUninit<u8>; 64]);
+/// Room for the descriptors of one message: a header, and the 253 numbers that the kernel allows (`SCM_MAX_FD`). It is aligned for headers.
+type Control = [MaybeUninit<u64>; 130];
 
-/// Reads once. Every descriptor that the kernel has made is handed to `take`, also where it has cut some off.
+/// Reads once. Every descriptor that the kernel has made is handed to `take`, also where it has cut some off since the process may not have
+/// so many.
 ///
 /// # Errors
 /// `InvalidData`: descriptors were cut off. Else what the system says, `Interrupted` too.
@@ -19,12 +19,12 @@ pub(super) fn receive(
     flags: libc::c_int,
     mut take: impl FnMut(OwnedFd),
 ) -> io::Result<usize> {
-    let mut control = Control([MaybeUninit::uninit(); 64]);
+    let mut control: Control = [MaybeUninit::uninit(); _];
     let mut part = libc::iovec { iov_base: space.as_mut_ptr().cast(), iov_len: space.len() };
     // SAFETY: plain data, of which zero is a value.
     let mut message: libc::msghdr = unsafe { zeroed() };
     (message.msg_iov, message.msg_iovlen) = (&raw mut part, 1);
-    (message.msg_control, message.msg_controllen) = (control.0.as_mut_ptr().cast(), control.0.len());
+    (message.msg_control, message.msg_controllen) = (control.as_mut_ptr().cast(), size_of_val(&control));
     // SAFETY: an open socket, and places of the lengths that are named, which outlive the call.
     let got = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, flags | libc::MSG_CMSG_CLOEXEC) };
     let Ok(got) = usize::try_from(got) else { return Err(io::Error::last_os_error()) };
