@@ -33,7 +33,7 @@ pub(super) fn run(
     process: &'static Process,
     listener: Listener,
     preload: &[(Vec<u8>, Vec<u8>)],
-    ready: impl FnOnce() -> io::Result<()>,
+    ready: impl FnOnce() -> Result<(), String>,
 ) {
     load(process, preload);
     if process.group.options.threads() == 0 {
@@ -41,7 +41,7 @@ pub(super) fn run(
         process.close();
         return process.tell(Event::Returned);
     }
-    let opened = ready().and_then(|()| Door::open(process, listener));
+    let opened = ready().and_then(|()| Door::open(process, listener).map_err(|cause| cause.to_string()));
     match opened {
         Ok(mut door) => {
             process.say(&FromWorker::Ready);

@@ -15,6 +15,7 @@ use super::process::Process;
 use super::{acceptor, control, log, scoreboard, serve, watch};
 use crate::application::{Applications, Constants, Reload};
 use crate::board::BoardLayout;
+use crate::config::DaemonOptions;
 use crate::os::channel::Channel;
 use crate::os::report::Reporter;
 use crate::os::stream::Listener;
@@ -59,7 +60,8 @@ pub(super) fn begin() -> Result<Option<MainThread>, Unfit> {
     let (python, process, arrivals) = start_python(group, channel, reporter, board)?;
     let started = start_threads(process, listener, preload, arrivals);
     started.map_err(|cause| {
-        unfit(&process.reporter, format!("WSGI0414: the worker's threads can't be started: {cause}"))
+        let remedy = room_for_threads(&process.group.options);
+        unfit(&process.reporter, format!("WSGI0414: the worker's threads can't be started: {cause}; {remedy}"))
     })?;
     Ok(Some(python))
 }
@@ -299,16 +301,59 @@ fn start_threads(
     named("wsgi:control".to_owned()).spawn(move || control::run(process, arrivals))?;
     named("wsgi:watch".to_owned()).spawn(move || watch::run(process, &received))?;
     let serving = move || {
-        let threads = usize::try_from(process.group.options.threads()).unwrap_or(0);
-        if threads > 0 {
-            named("wsgi:flush".to_owned()).spawn(|| process.flush.run())?;
-        }
-        for thread in 0..threads {
-            let stack = process.group.options.stack_size().unwrap_or(STACK);
-            named(format!("wsgi:{}", thread + 1)).stack_size(stack).spawn(move || serve::run(process, thread))?;
-        }
-        Ok(())
+        let options = &process.group.options;
+        let (threads, stack) = (options.threads(), options.stack_size().unwrap_or(STACK));
+        let start = || {
+            if threads > 0 {
+                named("wsgi:flush".to_owned()).spawn(|| process.flush.run())?;
+            }
+            for thread in 0..usize::try_from(threads).unwrap_or(0) {
+                named(format!("wsgi:{}", thread + 1)).stack_size(stack).spawn(move || serve::run(process, thread))?;
+            }
+            Ok(())
+        };
+        start().map_err(|cause: io::Error| {
+            let (size, remedy) = (mebibytes(stack), room_for_threads(options));
+            format!("threads can't be started ({threads} with stacks of {size}): {cause}; {remedy}")
+        })
     };
     named("wsgi:accept".to_owned()).spawn(move || acceptor::run(process, listener, &preload, serving))?;
     Ok(())
+}
+
+/// What an administrator can do where threads can't be started: whatever the cause, the system only says that it can't now.
+fn room_for_threads(options: &DaemonOptions) -> String {
+    let set = [("memory-limit", options.memory_limit()), ("virtual-memory-limit", options.virtual_memory_limit())];
+    let set: Vec<&str> = set.iter().filter(|(_, limit)| limit.is_some()).map(|(name, _)| *name).collect();
+    let limits = if set.is_empty() {
+        "the limits of the system (ulimit -u of the user, TasksMax of httpd's service)".to_owned()
+    } else {
+        set.join(" or ")
+    };
+    format!("raise {limits}, or have fewer threads or a smaller stack-size")
+}
+
+fn mebibytes(bytes: usize) -> String {
+    match bytes >> 20 {
+        whole if whole > 0 && whole << 20 == bytes => format!("{whole} MiB"),
+        _ => format!("{bytes} bytes"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_remedy_names_what_is_set() {
+        let remedy = |memory, space| {
+            let (memory_limit, virtual_memory_limit) = (memory, space);
+            room_for_threads(&DaemonOptions { memory_limit, virtual_memory_limit, ..DaemonOptions::default() })
+        };
+        let rest = ", or have fewer threads or a smaller stack-size";
+        assert_eq!(remedy(Some(1), None), format!("raise memory-limit{rest}"));
+        assert_eq!(remedy(Some(1), Some(1)), format!("raise memory-limit or virtual-memory-limit{rest}"));
+        assert!(remedy(None, None).contains("TasksMax"));
+        assert_eq!((mebibytes(STACK), mebibytes(524_288)), ("8 MiB".to_owned(), "524288 bytes".to_owned()));
+    }
 }

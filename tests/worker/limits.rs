@@ -191,3 +191,19 @@ fn memory_is_limited_by_the_system() {
     assert_eq!(answer.end, Some(End::Status(500)));
     assert!(answer.logs.iter().any(|(_, line)| line.contains("MemoryError")), "{answer:?}");
 }
+#[test]
+fn too_little_memory_for_the_threads_is_told_with_its_remedy() {
+    for (memory, space) in [(Some(60 << 20), None), (None, Some(400 << 20))] {
+        let starting = start(APP).options(|options| {
+            (options.threads, options.memory_limit, options.virtual_memory_limit) = (Some(50), memory, space);
+        });
+        let Some(worker) = starting.run() else { return };
+        let Some(FromWorker::Unfit { cause }) = worker.hear_of_life() else { panic!("{:#?}", worker.log()) };
+        let begin = "WSGI0407: the worker can't serve: threads can't be started (50 with stacks of 8 MiB): ";
+        assert!(cause.starts_with(begin), "{cause}");
+        let option = if memory.is_some() { "memory-limit" } else { "virtual-memory-limit" };
+        let end = format!("; raise {option}, or have fewer threads or a smaller stack-size");
+        assert!(cause.ends_with(&end), "{cause}");
+    }
+}
+
