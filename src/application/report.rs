@@ -43,13 +43,16 @@ pub(super) fn exception(
             format!("WSGI0175: {doing} {} raised SystemExit, which ends nothing here and is ignored:", Quoted(script));
         (text, Level::Error, 500)
     } else if interpreter.is_request_timeout(py, raised.exception()) {
-        let text =
-            format!("WSGI0400: {doing} {} took longer than request-timeout and was interrupted:", Quoted(script));
-        (text, Level::Info, 504)
+        let text = format!(
+            "WSGI0400: {doing} {} took longer than request-timeout and was interrupted; where it was is logged at level info",
+            Quoted(script)
+        );
+        (text, Level::Warn, 504)
     } else {
         (failure(doing, script), Level::Error, 500)
     };
     log.line(py, level, head.as_bytes());
+    let level = if level == Level::Warn { Level::Info } else { level };
     match interpreter.call(py, c"describe", &[raised.exception()]) {
         Ok(lines) => {
             for line in lines.exact_sequence().unwrap_or_default() {

@@ -42,11 +42,12 @@ fn carry_out(process: &Process, order: &Order) {
     match order {
         Order::Interrupt(_) => {
             if process.applications.interrupt(&group, running, active.serial) {
+                // The application may go on after it, and then nothing else is said.
                 let text = format!(
-                    "request-timeout: RequestTimeout is raised in the thread above, which serves {}",
+                    "WSGI0432: request-timeout: RequestTimeout is raised in the thread which serves {}",
                     process.board.served_by(active.thread)
                 );
-                log::line(Level::Info, text.as_bytes());
+                log::line(Level::Warn, text.as_bytes());
             }
         }
         Order::Dump(_, done) => {

@@ -92,7 +92,7 @@ fn a_request_that_takes_too_long_is_interrupted() {
         let answer = child.ask(&worker.get(path));
         assert_eq!(answer.end, Some(End::Status(504)), "{path} {answer:?}");
         assert!((1..4).contains(&begin.elapsed().as_secs()));
-        assert!(answer.logs.iter().any(|(level, line)| *level == 6 && line.contains("WSGI0400")), "{answer:?}");
+        assert!(answer.logs.iter().any(|(level, line)| *level == 4 && line.contains("WSGI0400")), "{answer:?}");
         assert!(answer.logs.iter().any(|(level, line)| *level == 6 && line.contains("RequestTimeout")), "{answer:?}");
     }
     worker.logs("6|thread ");
@@ -107,6 +107,7 @@ fn a_request_that_takes_too_long_is_interrupted() {
 fn a_request_that_can_not_be_interrupted_ends_the_process() {
     let starting = start(APP).options(|options| {
         options.threads = Some(2);
+    worker.logs("4|WSGI0432: request-timeout: RequestTimeout is raised in the thread which serves GET /spin (");
         options.request_timeout = Some(Duration::from_millis(600));
         options.shutdown_timeout = secs(1);
     });

@@ -111,7 +111,9 @@ wsgi_test!(a_request_that_is_too_long_can_be_interrupted, groups, |site| {
     assert_eq!(connection.response("GET").status, 504);
     assert_eq!(server.root.read("var/raised-long"), "RequestTimeout");
     assert_eq!(pid(&server), first, "the process serves on");
-    wait_line(&server, &["RequestTimeout is raised", "which serves GET /clean-up ("]);
+    wait_line(&server, &["WSGI0432", "RequestTimeout is raised", "which serves GET /clean-up ("]);
+    server.expect_log("WSGI0432");
+    server.expect_log("WSGI0400");
     server.allow_log("RequestTimeout");
 });
 
@@ -123,6 +125,7 @@ wsgi_test!(an_interrupt_that_does_not_help_ends_the_process, groups, |site| {
     assert_eq!(server.get("/sleep?100").status, 502);
     server.wait_log("WSGI014");
     server.expect_log("WSGI0430");
+    server.expect_log("WSGI0432");
     assert_ne!(recovered(&server, first), first);
     allow_force(&server, first);
 });
