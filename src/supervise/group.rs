@@ -89,6 +89,7 @@ impl Group {
         actions: &mut VecDeque<Action>,
     ) {
         let mut answers = Vec::new();
+        let outgrown = self.slots.iter().any(Slot::has_outgrown);
         let mut scene = Scene { group: self.id, plan: &self.plan, now, actions: &mut answers };
         let Some(slot) = self.slots.get_mut(place) else { return };
         match event {
@@ -122,6 +123,11 @@ impl Group {
                     }
                 }
                 FromWorker::Replace { reason } => slot.replace(worker, reason, &mut scene),
+                // The same is true of all, and of their successors.
+                FromWorker::Outgrown { .. } if outgrown => {}
+                FromWorker::Outgrown { limit, used, age } => {
+                    slot.outgrown(worker, limit, used, Duration::from_millis(age), &mut scene);
+                }
                 FromWorker::Leaving { reason } => slot.leaving(worker, reason, &mut scene),
                 FromWorker::Served { script, application_group } => {
                     if let Some(life) = slot.life(worker) {

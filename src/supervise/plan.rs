@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::wire::control::{GroupSettings, Reason};
 
-/// `startup-timeout` where it is not set: a worker that is not ready by then is given up.
-const STARTUP: Duration = Duration::from_secs(60);
+/// `startup-timeout` where it is not set: a worker that is not ready by then is given up if another one serves meanwhile.
+pub(super) const STARTUP: Duration = Duration::from_secs(60);
 /// mod_wsgi's `graceful-timeout`: for groups that nothing may take the place of before they have ended, and for old code.
 const BOUNDED_DRAIN: Duration = Duration::from_secs(15);
 
@@ -17,7 +17,8 @@ pub struct Plan {
     /// Running workers of the same name and key serve this plan right.
     pub key: String,
     pub slots: u32,
-    pub startup: Duration,
+    /// `startup-timeout`, where it is set.
+    pub startup: Option<Duration>,
     /// `graceful-timeout`, where it is set.
     pub graceful: Option<Duration>,
     /// `eviction-timeout`, where it is set.
@@ -41,13 +42,19 @@ impl Plan {
             name: String::from_utf8_lossy(&settings.name).into_owned(),
             key: settings.key.clone(),
             slots,
-            startup: options.startup_timeout().unwrap_or(STARTUP),
+            startup: options.startup_timeout(),
             graceful: options.graceful_timeout,
             eviction: set(options.eviction_timeout),
             shutdown: options.shutdown_timeout(),
             service,
             exclusive: service || !options.overlap(),
         }
+    }
+
+    /// How long a worker may take until it is ready; none: as long as it takes. An older one serving in its place can wait for another try;
+    /// without, nothing is gained by beginning anew.
+    pub(super) fn startup(&self, served: bool) -> Option<Duration> {
+        self.startup.or(served.then_some(STARTUP))
     }
 
     /// How long a worker may finish what it has begun.

@@ -111,7 +111,7 @@ impl World {
             name: name.to_owned(),
             key: key.to_string(),
             slots: u32::try_from(1 + self.dice.below(3)).unwrap(),
-            startup: Duration::from_secs(1 + self.dice.below(60)),
+            startup: (!self.dice.one_in(4)).then(|| Duration::from_secs(1 + self.dice.below(60))),
             graceful: some(&mut self.dice),
             eviction: some(&mut self.dice),
             shutdown: some(&mut self.dice),

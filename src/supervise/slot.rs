@@ -4,10 +4,10 @@
 //! |---|---|---|---|---|
 //! | `Idle` | – | – | – | only in a group that is gone: nothing |
 //! | `Waiting` | – | – | yes | a start, when its time has come and the limit of starts allows it |
-//! | `Starting` | – | yes | – | Ready, or given up after `startup-timeout` |
+//! | `Starting` | – | yes | – | Ready, or given up after `startup-timeout` if that is set |
 //! | `Serving` | yes | – | – | an event |
 //! | `Due` | yes | – | yes | a start |
-//! | `Replacing` | yes | yes | – | Ready: then the old one drains |
+//! | `Replacing` | yes | yes | – | Ready: then the old one drains; or given up after `startup-timeout`, 60 s if unset |
 //!
 //! Any number of workers may be ending beside that. `tests` prints every transition.
 
@@ -17,7 +17,7 @@ use super::backoff::Backoff;
 use super::cause::{Cause, Causes};
 use super::event::{Action, GroupId, Level, Script, Signal, Time, WorkerId, finishes_requests, word};
 use super::life::Life;
-use super::plan::Plan;
+use super::plan::{Plan, STARTUP};
 use crate::board::{self, CAUSES};
 use crate::wire::control::Reason;
 
@@ -29,6 +29,8 @@ const LOST: Duration = Duration::from_secs(1);
 const UNFIT: Duration = Duration::from_secs(5);
 /// Children of httpd that are told to end may still send what they have begun to read to the workers of a group that is gone.
 const LINGER: Duration = Duration::from_secs(2);
+/// Between replacements for `maximum-memory`: one that is less than what the application needs must not keep the machine busy.
+const OUTGROWN: Duration = Duration::from_secs(30);
 /// So many tenths of the time until it is killed a worker may use to end in order.
 const ORDERLY: u32 = 9;
 
@@ -58,10 +60,23 @@ pub(super) struct Slot {
     pub(super) wish: Option<Wish>,
     backoff: Backoff,
     causes: Causes,
+    memory: Memory,
+    /// Who was said to take long to be ready.
+    late: Option<WorkerId>,
     /// For the next start, from a worker that left.
     inherited: Vec<Script>,
     /// The group is gone: nothing starts any more, and what serves drains at this time.
     retiring: Option<Time>,
+}
+
+/// What `maximum-memory` did since the last configuration.
+#[derive(Clone, Debug, Default)]
+struct Memory {
+    replaced: Option<Time>,
+    /// Asked for a successor too soon after that, and when it is to have it.
+    waiting: Option<(WorkerId, Time)>,
+    /// The limit was said to be too low.
+    said: bool,
 }
 
 /// How a process ended; as [`super::Event::Ended`] says.
@@ -102,6 +117,8 @@ impl Slot {
             wish: Some(Wish { since: now, not_before: now }),
             backoff: Backoff::default(),
             causes: Causes::default(),
+            memory: Memory::default(),
+            late: None,
             inherited: Vec::new(),
             retiring: None,
         }
@@ -218,6 +235,14 @@ impl Slot {
         if !self.is_serving(id) || self.retired() {
             return;
         }
+        if reason == Reason::MaximumMemory {
+            let next = self.memory.replaced.map(|last| last.saturating_add(OUTGROWN));
+            if let Some(next) = next.filter(|next| *next > scene.now) {
+                self.memory.waiting = Some((id, next));
+                return;
+            }
+            self.memory.replaced = Some(scene.now);
+        }
         if let Some(serving) = &mut self.serving {
             serving.reason = Some(reason);
             let text = format!("WSGI0328: {} is to be replaced: {}.", name(self.number, serving, scene), word(reason));
@@ -225,6 +250,25 @@ impl Slot {
         }
         self.causes.count(reason);
         self.give_way(Duration::ZERO, scene);
+    }
+
+    /// Whether [`Self::outgrown`] has warned.
+    pub(super) fn has_outgrown(&self) -> bool {
+        self.memory.said
+    }
+
+    /// A worker had `used` bytes of memory so soon after its first request: more than `maximum-memory`.
+    pub(super) fn outgrown(&mut self, id: WorkerId, limit: u64, used: u64, age: Duration, scene: &mut Scene<'_>) {
+        let Some(life) = self.serving.as_ref().filter(|life| life.id == id) else { return };
+        let text = format!(
+            "WSGI0333: maximum-memory={limit} is less than the {used} bytes that {} had {} after its first request; raise it: \
+             what needs more is replaced again and again, every {} at most.",
+            self.name(life, scene),
+            seconds(age),
+            seconds(OUTGROWN),
+        );
+        scene.log(Level::Warning, text);
+        self.memory.said = true;
     }
 
     /// Its script has changed: somebody with new code is to take its place.
@@ -312,8 +356,11 @@ impl Slot {
         } else if let Some(place) = self.ending.iter().position(|life| life.id == id) {
             let life = self.ending.remove(place);
             let cut = serving.map(|requests| format!(", with requests in progress: {requests}")).unwrap_or_default();
-            let text = format!("WSGI0330: {} ended {how}{cut}.", self.name(&life, scene));
             let expected = clean || life.unfit || life.was_told_to_end();
+            // Else it looks as if a stranger had killed it.
+            let why = life.reason.filter(|_| !expected).map(|reason| format!(" after {}", word(reason)));
+            let why = why.unwrap_or_default();
+            let text = format!("WSGI0330: {} ended {how}{why}{cut}.", self.name(&life, scene));
             scene.log(if expected { Level::Info } else { Level::Error }, text);
         }
     }
@@ -321,6 +368,7 @@ impl Slot {
     /// A newer configuration with the same key: new code must come, nothing that serves may go before it is there.
     pub(super) fn renew(&mut self, scene: &mut Scene<'_>) {
         self.backoff = Backoff::default();
+        self.memory = Memory::default();
         match (&mut self.serving, &mut self.starting) {
             (Some(serving), _) => {
                 serving.stale = true;
@@ -371,16 +419,32 @@ impl Slot {
 
     /// What the time asks for.
     pub(super) fn tick(&mut self, scene: &mut Scene<'_>) {
-        let given_up = scene.plan.startup;
-        if let Some(mut life) = self.starting.take_if(|life| life.begun.saturating_add(given_up) <= scene.now) {
+        if let Some(limit) = scene.plan.startup(self.serving.is_some())
+            && let Some(mut life) = self.starting.take_if(|life| life.begun.saturating_add(limit) <= scene.now)
+        {
             let wait = self.backoff.failed();
             self.causes.count(Cause::NotStarted);
             scene.actions.push(life.kill());
             self.want(wait, scene);
             let (who, next) = (self.name(&life, scene), self.prospect(scene));
-            let limit = seconds(given_up);
+            let limit = seconds(limit);
             scene.log(Level::Error, format!("WSGI0324: {who} was not ready within {limit} and is given up; {next}."));
             self.ending.push(life);
+        }
+        if let Some(life) = &self.starting
+            && self.late_at(scene.plan).is_some_and(|at| at <= scene.now)
+        {
+            let (who, limit) = (self.name(life, scene), seconds(STARTUP));
+            self.late = Some(life.id);
+            let text = format!(
+                "WSGI0332: {who} is not ready after {limit}; it is waited for, as nobody else serves in its place."
+            );
+            scene.log(Level::Warning, text);
+        }
+        if let Some((id, _)) = self.memory.waiting.take_if(|(_, at)| *at <= scene.now)
+            && self.stage() == Stage::Serving
+        {
+            self.replace(id, Reason::MaximumMemory, scene);
         }
         // Lost, and to be ended before it is: it counts no more.
         if let Some(life) = self.serving.take_if(|life| life.due(scene.now).is_some()) {
@@ -410,9 +474,17 @@ impl Slot {
 
     /// When [`Self::tick`] has something to do; a wish is the fleet's.
     pub(super) fn next(&self, plan: &Plan) -> Option<Time> {
-        let startup = self.starting.as_ref().map(|life| life.begun.saturating_add(plan.startup));
+        let limit = plan.startup(self.serving.is_some());
+        let startup = self.starting.as_ref().zip(limit).map(|(life, limit)| life.begun.saturating_add(limit));
         let retiring = self.retiring.filter(|_| self.serving.is_some());
-        self.lives().map(Life::next).chain([startup, retiring]).flatten().min()
+        let memory = self.memory.waiting.map(|(_, at)| at);
+        self.lives().map(Life::next).chain([startup, self.late_at(plan), memory, retiring]).flatten().min()
+    }
+
+    /// When it is to be said that a worker takes long which is waited for.
+    fn late_at(&self, plan: &Plan) -> Option<Time> {
+        let life = self.starting.as_ref().filter(|life| self.late != Some(life.id))?;
+        plan.startup(self.serving.is_some()).is_none().then(|| life.begun.saturating_add(STARTUP))
     }
 
     /// Somebody must take the place of what serves: beside it, or after it where two may not be.

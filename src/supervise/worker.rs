@@ -109,6 +109,13 @@ pub struct Sight<'a> {
 pub enum Do {
     /// Ask the supervisor for a successor; serve on.
     Replace(Reason),
+    /// Tell the supervisor that `maximum-memory` is most likely less than the application needs.
+    SayOutgrown {
+        limit: u64,
+        used: u64,
+        /// Since the first request.
+        age: Duration,
+    },
     /// Tell the supervisor that the place is free from now on.
     Leave(Reason),
     /// Take no connection and begin no request any more; what is queued is refused.
@@ -192,6 +199,9 @@ const STUCK: Duration = Duration::from_secs(5);
 
 /// Answers of old code that come in this time come before those of new code.
 const SHORT: Duration = Duration::from_millis(100);
+
+/// Whoever exceeds `maximum-memory` so soon after its first request has not grown in the course of time: the limit is too low.
+const YOUNG: Duration = Duration::from_secs(30);
 
 /// How often requests and memory are looked at where they are limited.
 const GLANCE: Duration = Duration::from_secs(1);
@@ -311,9 +321,21 @@ impl Life {
             self.replace(Reason::RestartInterval, "restart-interval", out);
         } else if limits.maximum_requests.is_some_and(|most| sight.finished >= most) {
             self.replace(Reason::MaximumRequests, "maximum-requests", out);
-        } else if limits.maximum_memory.zip(sight.memory).is_some_and(|(most, used)| used > most) {
-            self.replace(Reason::MaximumMemory, "maximum-memory", out);
+        } else if let Some((limit, used)) = limits.maximum_memory.zip(sight.memory) {
+            self.watch_memory(limit, used, now, sight, out);
         }
+    }
+
+    /// `maximum-memory`. Before a request was answered a successor would have as much.
+    fn watch_memory(&mut self, limit: u64, used: u64, now: Duration, sight: &Sight<'_>, out: &mut Vec<Do>) {
+        if used <= limit || sight.finished == 0 || self.phase != Phase::Serving {
+            return;
+        }
+        let age = now.saturating_sub(sight.first_request.unwrap_or_default());
+        if age < YOUNG {
+            out.push(Do::SayOutgrown { limit, used, age });
+        }
+        self.replace(Reason::MaximumMemory, "maximum-memory", out);
     }
 
     /// `request-timeout` and `interrupt-timeout`; at most one interruption in a look.

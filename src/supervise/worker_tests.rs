@@ -87,8 +87,8 @@ fn each_timer_works_alone() {
     );
 
     let mut life = Life::new(Limits { maximum_memory: Some(100), ..off() });
-    let grown = |now: Duration| Sight { memory: Some(90 + now.as_secs() * 5), ..quiet(now) };
-    assert_eq!(run(&mut life, 0, 60, grown), [(3000, Do::Replace(Reason::MaximumMemory))]);
+    let grown = |now: Duration| Sight { memory: Some(60 + now.as_secs()), ..Sight { finished: 1, ..inactive(now) } };
+    assert_eq!(run(&mut life, 0, 60, grown), [(41_000, Do::Replace(Reason::MaximumMemory))]);
 
     let mut life = Life::new(Limits { request: Some(secs(10)), ..off() });
     let one = [active(0, 2)];
@@ -97,6 +97,24 @@ fn each_timer_works_alone() {
         did[..3],
         [(12_000, Do::Dump(one[0])), (12_000, Do::Leave(Reason::RequestTimeout)), (12_000, Do::StopAccepting)]
     );
+}
+
+/// A successor of one that has done nothing yet would have as much.
+#[test]
+fn memory_counts_from_the_first_request_on() {
+    let limits = Limits { maximum_memory: Some(100), ..off() };
+    let mut life = Life::new(limits.clone());
+    let loaded = |now| Sight { memory: Some(200), ..quiet(now) };
+    assert_eq!(run(&mut life, 0, 600, loaded), []);
+    let first = |now| Sight { first_request: Some(secs(600)), ..loaded(now) };
+    assert_eq!(run(&mut life, 600, 700, first), [], "it is not answered yet");
+    let replaced = Do::Replace(Reason::MaximumMemory);
+    assert_eq!(run(&mut life, 700, 800, |now| Sight { finished: 1, ..first(now) }), [(700_000, replaced.clone())]);
+
+    let mut life = Life::new(limits);
+    let too_low = Do::SayOutgrown { limit: 100, used: 200, age: secs(2) };
+    let answered = |now| Sight { finished: 1, ..first(now) };
+    assert_eq!(run(&mut life, 602, 700, answered), [(602_000, too_low), (602_000, replaced)]);
 }
 
 #[test]

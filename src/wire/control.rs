@@ -149,6 +149,8 @@ pub enum FromWorker {
     Unfit { cause: String },
     /// Somebody should take its place: it serves on until it is told to drain.
     Replace { reason: Reason },
+    /// Soon after its first request (milliseconds) it had `used` bytes of memory, more than `maximum-memory`; it asks for a successor next.
+    Outgrown { limit: u64, used: u64, age: u64 },
     /// Its place must be taken at once: it accepts no more and ends (signals TERM, INT; timeouts).
     Leaving { reason: Reason },
     /// A request found its script (file and application group) changed, and waits for `Bridge` or `Drain`.

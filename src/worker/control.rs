@@ -130,6 +130,10 @@ fn carry_out(process: &'static Process, next: Do) {
             log::line(Level::Warn, text.as_bytes());
         }
         Do::Replace(reason) => process.say(&FromWorker::Replace { reason }),
+        Do::SayOutgrown { limit, used, age } => {
+            let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+            process.say(&FromWorker::Outgrown { limit, used, age });
+        }
         Do::Leave(reason) => process.say(&FromWorker::Leaving { reason }),
         Do::StopAccepting => process.stop(),
         Do::SayClosed => process.say(&FromWorker::Closed),

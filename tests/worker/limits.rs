@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use mod_wsgi::wire::End;
-use mod_wsgi::wire::control::Reason;
+use mod_wsgi::wire::control::{FromWorker, Reason};
 use nix::sys::signal::Signal;
 
 use crate::child::Ask;
@@ -71,6 +71,17 @@ fn memory_and_age_ask_for_a_successor() {
     worker.hear();
     worker.expect_silence(Duration::from_millis(1500));
     assert_eq!(child.ask(&worker.get("/hoard")).text(), "done");
+    let said = worker.hear_of_life();
+    let young =
+        matches!(said, Some(FromWorker::Outgrown { limit: 73_400_320, used, age }) if used > 80 << 20 && age < 30_000);
+    assert!(young, "{said:?}");
+    worker.expect_replace(Reason::MaximumMemory);
+
+    // What loading takes alone is no reason: a successor would have as much.
+    let Some(worker) = start(APP).options(|options| options.maximum_memory = Some(512)).ready() else { return };
+    worker.expect_silence(Duration::from_millis(1500));
+    assert_eq!(worker.connect().ask(&worker.get("/")).text(), "done");
+    assert!(matches!(worker.hear_of_life(), Some(FromWorker::Outgrown { limit: 512, .. })));
     worker.expect_replace(Reason::MaximumMemory);
 
     let Some(worker) = start(APP).options(|options| options.restart_interval = secs(1)).ready() else { return };
@@ -96,6 +107,7 @@ fn a_request_that_takes_too_long_is_interrupted() {
         assert!(answer.logs.iter().any(|(level, line)| *level == 6 && line.contains("RequestTimeout")), "{answer:?}");
     }
     worker.logs("6|thread ");
+    worker.logs("4|WSGI0432: request-timeout: RequestTimeout is raised in the thread which serves GET /spin (");
     let answer = child.ask(&worker.get("/late"));
     assert_eq!((answer.text().as_str(), answer.end), ("begun", Some(End::Aborted)));
     assert_eq!(child.ask(&worker.get("/")).text(), "done", "the process goes on");
@@ -107,7 +119,6 @@ fn a_request_that_takes_too_long_is_interrupted() {
 fn a_request_that_can_not_be_interrupted_ends_the_process() {
     let starting = start(APP).options(|options| {
         options.threads = Some(2);
-    worker.logs("4|WSGI0432: request-timeout: RequestTimeout is raised in the thread which serves GET /spin (");
         options.request_timeout = Some(Duration::from_millis(600));
         options.shutdown_timeout = secs(1);
     });
@@ -186,13 +197,6 @@ fn processor_time_is_limited() {
 }
 
 #[test]
-fn memory_is_limited_by_the_system() {
-    let Some(worker) = start(APP).options(|options| options.memory_limit = Some(60 << 20)).ready() else { return };
-    let answer = worker.connect().ask(&worker.get("/hoard"));
-    assert_eq!(answer.end, Some(End::Status(500)));
-    assert!(answer.logs.iter().any(|(_, line)| line.contains("MemoryError")), "{answer:?}");
-}
-#[test]
 fn too_little_memory_for_the_threads_is_told_with_its_remedy() {
     for (memory, space) in [(Some(60 << 20), None), (None, Some(400 << 20))] {
         let starting = start(APP).options(|options| {
@@ -208,3 +212,10 @@ fn too_little_memory_for_the_threads_is_told_with_its_remedy() {
     }
 }
 
+#[test]
+fn memory_is_limited_by_the_system() {
+    let Some(worker) = start(APP).options(|options| options.memory_limit = Some(60 << 20)).ready() else { return };
+    let answer = worker.connect().ask(&worker.get("/hoard"));
+    assert_eq!(answer.end, Some(End::Status(500)));
+    assert!(answer.logs.iter().any(|(_, line)| line.contains("MemoryError")), "{answer:?}");
+}

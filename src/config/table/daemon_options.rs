@@ -169,7 +169,8 @@ const ROWS: [Row; 46] = [
         "bytes",
         "0",
         Size(LARGE, |set| &mut set.maximum_memory),
-        "Above so much resident memory a process is replaced; 0 is never. Not in C mod_wsgi.",
+        "Above so much resident memory a process that has answered a request is replaced, at most once in 30 seconds; 0 is never. \
+         Not in C mod_wsgi.",
     ),
     with_default(
         "restart-interval",
@@ -208,8 +209,9 @@ const ROWS: [Row; 46] = [
         "0",
         Seconds(|set| &mut set.startup_timeout),
         "Within this time from its first request a process must have loaded a script, or it is replaced; 0 is for \
-         ever. It is also the time in which a process that replaces another must be ready to serve: 60 seconds if it \
-         is 0.",
+         ever. It is also the time from its start in which a process must be ready to serve, with all that it loads before its \
+         first request. If it is 0 that is 60 seconds for one that replaces another, which serves on meanwhile; others are waited \
+         for.",
     ),
     with_default(
         "deadlock-timeout",

@@ -15,7 +15,7 @@ fn plan(name: &str, key: &str, slots: u32) -> Plan {
         name: name.to_owned(),
         key: key.to_owned(),
         slots,
-        startup: 60 * SECOND,
+        startup: None,
         graceful: None,
         eviction: None,
         shutdown: Some(5 * SECOND),

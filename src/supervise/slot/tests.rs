@@ -5,7 +5,7 @@ fn plan(exclusive: bool) -> Plan {
         name: "shop".to_owned(),
         key: "k".to_owned(),
         slots: 1,
-        startup: Duration::from_secs(60),
+        startup: None,
         graceful: None,
         eviction: None,
         shutdown: Some(Duration::from_secs(5)),
@@ -245,4 +245,125 @@ fn a_group_that_is_gone_is_followed_by_nothing() {
         slot.ended(OLD, &end("by signal SIGKILL", false), scene);
     });
     assert!(lines[0].ends_with("while it served, with no request in progress; nothing follows."), "{lines:?}");
+}
+
+/// What a tick does to a slot in `stage` so many seconds after the new one was begun, and when the next one is due.
+fn ticked(stage: Stage, plan: &Plan, after: u64) -> (Stage, Vec<String>, Option<u64>) {
+    let mut slot = slot_in(stage, plan);
+    let mut actions = Vec::new();
+    let begun = Duration::from_secs(10);
+    let mut scene = Scene { group: GroupId(0), plan, now: begun, actions: &mut actions };
+    while let Some(next) = slot.next(plan).filter(|next| *next <= begun + Duration::from_secs(after)) {
+        scene.now = next;
+        slot.tick(&mut scene);
+        assert_ne!(slot.next(plan), Some(next), "it must not spin");
+    }
+    let lines = actions.iter().filter_map(|action| match action {
+        Action::Log { level, text, .. } => Some(format!("{level:?} {text}")),
+        _ => None,
+    });
+    (slot.stage(), lines.collect(), slot.next(plan).map(|next| (next - begun).as_secs()))
+}
+
+/// Loading that takes long is waited for where killing it would leave nobody; `startup-timeout` holds in any case.
+#[test]
+fn a_late_worker_is_given_up_where_another_one_serves() {
+    let who = "worker 1 of daemon group \"shop\"";
+    for exclusive in [false, true] {
+        let unset = plan(exclusive);
+        assert_eq!(ticked(Stage::Starting, &unset, 59), (Stage::Starting, vec![], Some(60)));
+        let waits = format!(
+            "Warning WSGI0332: {who} is not ready after 60 s; it is waited for, as nobody else serves in its place."
+        );
+        assert_eq!(ticked(Stage::Starting, &unset, 9999), (Stage::Starting, vec![waits], None), "said once");
+        let set = Plan { startup: Some(Duration::from_secs(90)), ..unset };
+        let gives_up =
+            format!("Error WSGI0324: {who} was not ready within 90 s and is given up; another is started at once.");
+        assert_eq!(ticked(Stage::Starting, &set, 89), (Stage::Starting, vec![], Some(90)));
+        assert_eq!(ticked(Stage::Starting, &set, 90), (Stage::Waiting, vec![gives_up], None));
+    }
+    let gives_up = |limit| {
+        format!(
+            "Error WSGI0324: {who} was not ready within {limit} s and is given up; the old one serves on, another is started at once."
+        )
+    };
+    assert_eq!(ticked(Stage::Replacing, &plan(false), 60), (Stage::Due, vec![gives_up(60)], None));
+    let set = Plan { startup: Some(Duration::from_secs(90)), ..plan(false) };
+    assert_eq!(ticked(Stage::Replacing, &set, 90), (Stage::Due, vec![gives_up(90)], None));
+}
+
+/// The old one may go while the new one loads: then that is waited for.
+#[test]
+fn a_late_worker_is_waited_for_when_the_old_one_has_gone() {
+    let plan = plan(false);
+    let mut slot = slot_in(Stage::Replacing, &plan);
+    let mut actions = Vec::new();
+    let mut scene = Scene { group: GroupId(0), plan: &plan, now: Duration::from_secs(69), actions: &mut actions };
+    slot.ended(OLD, &end("by signal SIGSEGV", false), &mut scene);
+    scene.now = Duration::from_secs(100);
+    slot.tick(&mut scene);
+    assert_eq!((slot.stage(), slot.next(&plan)), (Stage::Starting, None));
+    assert!(matches!(actions.last(), Some(Action::Log { text, .. }) if text.starts_with("WSGI0332")), "{actions:?}");
+}
+
+/// A limit that is less than what the application needs has every worker ask at once.
+#[test]
+fn replacements_for_memory_come_one_at_a_time() {
+    for exclusive in [false, true] {
+        let plan = plan(exclusive);
+        let mut slot = Slot::new(0, Duration::ZERO);
+        let mut actions = Vec::new();
+        let mut scene = Scene { group: GroupId(0), plan: &plan, now: Duration::ZERO, actions: &mut actions };
+        let mut starts = Vec::new();
+        for second in 0..120 {
+            scene.now = Duration::from_secs(second);
+            slot.tick(&mut scene);
+            while let Some(ended) = slot.ending.first().map(|life| life.id) {
+                slot.ended(ended, &end("with status 0", true), &mut scene);
+            }
+            if slot.wish.is_some_and(|wish| wish.not_before <= scene.now) {
+                let id = WorkerId(second);
+                starts.push(second);
+                slot.start(id, &scene);
+                slot.ready(id, &mut scene);
+                slot.replace(id, Reason::MaximumMemory, &mut scene);
+            }
+        }
+        assert_eq!(starts, [0, 1, 30, 60, 90], "overlap=Off: {exclusive}");
+        // Other causes do not wait.
+        assert_eq!(slot.stage(), Stage::Serving);
+        slot.renew_code(&mut scene);
+        assert_ne!(slot.stage(), Stage::Serving);
+    }
+}
+
+#[test]
+fn a_limit_of_memory_that_is_too_low_is_told() {
+    let lines = said(Stage::Serving, |slot, scene| {
+        slot.outgrown(NEW, 1, 2, Duration::ZERO, scene);
+        assert!(!slot.has_outgrown(), "nobody there");
+        slot.outgrown(OLD, 25_000_000, 33_554_432, Duration::from_millis(400), scene);
+        assert!(slot.has_outgrown());
+        slot.renew(scene);
+        assert!(!slot.has_outgrown());
+    });
+    assert_eq!(
+        lines,
+        [
+            "Warning WSGI0333: maximum-memory=25000000 is less than the 33554432 bytes that worker 1 of daemon group \"shop\" \
+          (pid 123) had 0.4 s after its first request; raise it: what needs more is replaced again and again, every 30 s at most."
+        ]
+    );
+}
+
+#[test]
+fn a_forced_end_tells_why_it_was_leaving() {
+    let lines = said(Stage::Serving, |slot, scene| {
+        slot.leaving(OLD, Reason::CpuTimeLimit, scene);
+        slot.ended(OLD, &End { how: "by signal SIGKILL", clean: false, serving: Some("GET /a (3.2 s)") }, scene);
+    });
+    assert_eq!(
+        lines[1],
+        "Error WSGI0330: worker 1 of daemon group \"shop\" (pid 123) ended by signal SIGKILL after cpu_time_limit, with requests in progress: GET /a (3.2 s)."
+    );
 }

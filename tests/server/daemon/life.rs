@@ -195,6 +195,15 @@ wsgi_test!(processor_time_is_limited, groups, |site| {
     allow_force(&server, first);
 });
 
+wsgi_test!(a_kill_for_processor_time_says_so, groups, |site| {
+    let server = act(site, "cpu-time-limit=1 graceful-timeout=60 shutdown-timeout=1").start();
+    assert_eq!(server.get("/compute?100").status, 502);
+    server.wait_log("WSGI0146");
+    let text = "ended by signal SIGKILL after cpu_time_limit, with requests in progress: GET /compute (";
+    wait_line(&server, &["WSGI0330", text]);
+    server.expect_log("WSGI0330");
+});
+
 wsgi_test!(memory_limits_are_memory_errors, groups, |site| {
     let setting = site.setting;
     for option in ["memory-limit=900000000", "virtual-memory-limit=4000000000"] {
@@ -212,6 +221,22 @@ wsgi_test!(maximum_memory_replaces_the_process, groups, |site| {
     replaced(&server, first);
     wait_end(first);
     wait_line(&server, &["shop", "maximum"]);
+    server.allow_log("WSGI0333");
+});
+
+wsgi_test!(a_maximum_memory_below_the_need_is_told_and_starts_nothing_for_ever, groups, |site| {
+    let server = act(site, "maximum-memory=512").start();
+    let count = |text: &str| server.log().iter().filter(|line| line.message.contains(text)).count();
+    let first = pid(&server);
+    let second = replaced(&server, first);
+    until("the successor to ask for one, too", || {
+        assert_eq!(pid(&server), second);
+        (count("maximum-memory: a successor is asked for") == 2).then_some(())
+    });
+    wait_end(first);
+    assert_eq!(pid(&server), second);
+    assert_eq!((count("WSGI0331"), count("WSGI0333: maximum-memory=512 is less than the ")), (2, 1));
+    server.expect_log("WSGI0333");
 });
 
 wsgi_test!(a_graceful_signal_lets_requests_finish, groups, |site| {
@@ -412,5 +437,6 @@ wsgi_test!(under_load_nobody_waits_for_a_slow_successor_whatever_it_follows, gro
             until(&format!("the end of the old one, {options}"), || (!is_alive(old)).then_some(()));
             drop(guard);
         });
+        server.allow_log("WSGI0333");
     }
 });
