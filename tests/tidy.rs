@@ -92,6 +92,11 @@ fn a_log_number_means_one_thing() {
 }
 
 #[test]
+fn every_log_number_is_on_the_troubleshooting_page() {
+    none(unexplained_numbers(&sources("src"), &read("docs/troubleshooting.md")));
+}
+
+#[test]
 fn every_example_is_tried_by_a_server_test() {
     let tests: String = sources("tests/server").into_iter().map(|source| source.text).collect();
     let examples = files("conf-examples").into_iter().filter(|path| path.ends_with(".conf"));
@@ -520,6 +525,20 @@ fn log_number(text: &str) -> Option<&str> {
     (digits.len() == 4 && digits.bytes().all(|byte| byte.is_ascii_digit())).then_some(number)
 }
 
+/// (g) Numbers that lines of the log begin with, and that a page does not have as `` `WSGI0107` ``.
+fn unexplained_numbers(sources: &[Source], page: &str) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for source in sources {
+        let tests = source.code.lines().position(|line| line.trim() == "#[cfg(test)]").unwrap_or(usize::MAX);
+        let said = source.literals.iter().filter(|(line, _)| *line <= tests);
+        let numbers = said.filter_map(|(line, text)| Some((line, log_number(text)?)));
+        complaints.extend(numbers.filter(|(_, number)| !page.contains(&format!("`{number}`"))).map(
+            |(line, number)| source.complain(*line, &format!("docs/troubleshooting.md does not explain {number}")),
+        ));
+    }
+    complaints
+}
+
 /// (h) Rooms that a page names neither as `` `room` `` nor as `room/`.
 fn unmentioned(rooms: &[String], page: &str) -> Vec<String> {
     let named = |room: &&String| page.contains(&format!("`{room}`")) || page.contains(&format!("{room}/"));
@@ -648,6 +667,9 @@ fn other_rules_see_what_they_look_for() {
     assert_eq!(reused_numbers(&[log("a.rs", "WSGI0001: x"), log("b.rs", "WSGI0001: y")]).len(), 1);
     let tests = Source::new("b.rs", "#[cfg(test)]\nmod tests { fn f() { \"WSGI0001: z\"; } }");
     assert!(reused_numbers(&[log("a.rs", "WSGI0001: x"), tests]).is_empty());
+
+    let explained = |page: &str| unexplained_numbers(&[log("a.rs", "WSGI0001: x")], page).is_empty();
+    assert!(explained("| `WSGI0001`, `WSGI0002` | x |") && !explained("WSGI0001") && !explained("`WSGI0002`"));
 
     let rooms = ["config".to_owned(), "os".to_owned()];
     assert!(unmentioned(&rooms, "`config` and os/").is_empty());
