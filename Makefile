@@ -39,9 +39,9 @@ worker:
 	install -D -m 755 $(TARGET)/python$(VERSION)/release/mod_wsgi-worker $(TARGET)/release/mod_wsgi-worker$(VERSION)
 
 # Installs what is missing, builds, and serves a page on http://127.0.0.1:8000/; with APP=/path/app.wsgi your own
-# application, with PORT=number elsewhere.
+# application, with VENV=/path/env that has its packages in a virtual environment, with PORT=number elsewhere.
 run: build
-	APXS="$(APXS)" .ci/serve $(MODULE) $(APP)
+	APXS="$(APXS)" PORT="$(PORT)" VENV="$(VENV)" .ci/serve "$(MODULE)" $(if $(APP),"$(APP)")
 
 test: build env
 	$(if $(OTHER_PYTHON),$(MAKE) worker PYTHON="$(OTHER_PYTHON)",@echo "SKIPPED: several Pythons: OTHER_PYTHON names none" >&2)

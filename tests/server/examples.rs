@@ -43,6 +43,15 @@ wsgi_test!(hello_conf_serves_the_demo, embedded, |site| {
     assert_eq!(server.get("/else").status, 404);
 });
 
+wsgi_test!(hello_conf_serves_a_script_of_any_name_with_its_environment, embedded, |site| {
+    let home = environment(&site);
+    let script = site.root.join("shop's site/wsgi.py");
+    copy(&tree().join("tests/frameworks/flask_shop"), script.parent().unwrap());
+    std::fs::rename(script.with_file_name("app.wsgi"), &script).unwrap();
+    let server = site.standalone("hello.conf").define("APP", &script).define("VENV", &home).start();
+    assert_eq!(server.get("/").ok(), "Welcome to the shop");
+});
+
 wsgi_test!(flask_venv_conf, embedded, |site| {
     let home = environment(&site);
     std::fs::create_dir(site.root.join("site")).unwrap();

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use super::folder::{self, Folder};
@@ -32,6 +33,7 @@ pub(crate) struct Site {
     unprivileged: bool,
     single: bool,
     standalone: Option<&'static str>,
+    defines: Vec<(&'static str, String)>,
     /// Where another copy of the module is, below the site's root.
     module: Option<String>,
     within: Vec<String>,
@@ -54,6 +56,7 @@ impl Site {
             unprivileged: false,
             single: false,
             standalone: None,
+            defines: Vec::new(),
             module: None,
             within: Vec::new(),
         })
@@ -201,6 +204,12 @@ impl Site {
         self
     }
 
+    /// A variable of that configuration.
+    pub(crate) fn define(mut self, name: &'static str, value: &Path) -> Site {
+        self.defines.push((name, value.display().to_string()));
+        self
+    }
+
     /// Starts httpd and waits until it serves.
     pub(crate) fn start(self) -> Server {
         self.try_start().unwrap_or_else(|text| panic!("httpd did not start:\n{text}"))
@@ -303,6 +312,9 @@ impl Site {
                 define("PORT", port.to_string());
                 if let Some((user, _)) = &self.httpd.user {
                     define("SERVER_USER", user.clone());
+                }
+                for (name, value) in &self.defines {
+                    define(name, value.clone());
                 }
                 command.arg("-f").arg(tree().join("conf-examples").join(name))
             }
