@@ -201,7 +201,7 @@ impl Interpreter {
         unsafe { ffi::PyThreadState_DeleteCurrent() };
     }
 
-    /// A state of the calling home thread for making another interpreter; see [`super::home`].
+    /// A state that is not in the list of ours, for a home thread that makes another interpreter ([`super::home`]), or takes this one down.
     pub(super) fn lend_state(&self) -> Option<ThreadState> {
         // SAFETY: a live interpreter; needs no GIL.
         NonNull::new(unsafe { ffi::PyThreadState_New(self.raw.as_ptr()) }).map(ThreadState)
@@ -214,25 +214,60 @@ impl Interpreter {
         let keys = std::mem::take(&mut *self.keys.lock().unwrap_or_else(PoisonError::into_inner));
         keys.into_values().for_each(|key| key.release(py));
         let ours = std::mem::take(&mut *self.states.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut foreign = false;
-        // SAFETY: attached, so no state of this interpreter comes or goes but by this thread.
+        for state in &ours {
+            // SAFETY: kept by a thread that can't use it any more, since the gate is closed and nobody was inside; live, since nobody
+            // else deletes it. Runs Python code (`threading.local` values end): threads of the application may come and go meanwhile.
+            unsafe { ffi::PyThreadState_Clear(state.0.as_ptr()) };
+        }
+        self.delete_cleared(&ours, own);
+        self.has_others(own)
+    }
+
+    /// Deletes cleared states of other threads. The caller is attached with `own`.
+    ///
+    /// From Python 3.12 on that takes from the calling thread what `PyGILState_Ensure` knows it by, until it attaches anew: so it is
+    /// another state that is attached meanwhile.
+    #[cfg(Py_3_12)]
+    fn delete_cleared(&self, states: &HashSet<ThreadState>, own: ThreadState) {
+        let Some(stand_in) = self.lend_state() else { unreachable!("out of memory") };
+        // SAFETY: attached with `own`.
+        unsafe { ffi::PyEval_SaveThread() };
+        // SAFETY: a fresh state that nobody else uses.
+        unsafe { ffi::PyEval_RestoreThread(stand_in.0.as_ptr()) };
+        delete(states);
+        // SAFETY: attached with it. No Python code ran in it.
+        unsafe { ffi::PyThreadState_Clear(stand_in.0.as_ptr()) };
+        // SAFETY: the attached one, cleared just before; detaches.
+        unsafe { ffi::PyThreadState_DeleteCurrent() };
+        // SAFETY: this thread's own state, given up above.
+        unsafe { ffi::PyEval_RestoreThread(own.0.as_ptr()) };
+    }
+
+    #[cfg(not(Py_3_12))]
+    #[expect(clippy::unused_self, reason = "newer versions need the interpreter")]
+    fn delete_cleared(&self, states: &HashSet<ThreadState>, _own: ThreadState) {
+        delete(states);
+    }
+
+    /// Whether there is a state beside `own`, with which the caller is attached.
+    fn has_others(&self, own: ThreadState) -> bool {
+        let mut found = false;
+        // SAFETY: attached, and no Python code runs in here: states are unlinked by threads that have the GIL, new ones come first.
         let mut next = unsafe { ffi::PyInterpreterState_ThreadHead(self.raw.as_ptr()) };
         while let Some(state) = NonNull::new(next).map(ThreadState) {
-            // SAFETY: `state` is live: what is deleted below is the one before.
+            found |= state != own;
+            // SAFETY: in the list, as above.
             next = unsafe { ffi::PyThreadState_Next(state.0.as_ptr()) };
-            if state == own {
-                continue;
-            }
-            if !ours.contains(&state) {
-                foreign = true;
-                continue;
-            }
-            // SAFETY: kept by a thread that can't use it any more, since the gate is closed and nobody was inside.
-            unsafe { ffi::PyThreadState_Clear(state.0.as_ptr()) };
-            // SAFETY: as above; not the attached one.
-            unsafe { ffi::PyThreadState_Delete(state.0.as_ptr()) };
         }
-        foreign
+        found
+    }
+}
+
+/// Runs no Python code.
+fn delete(states: &HashSet<ThreadState>) {
+    for state in states {
+        // SAFETY: cleared by the caller, which is attached with another one; nobody else uses it.
+        unsafe { ffi::PyThreadState_Delete(state.0.as_ptr()) };
     }
 }
 

@@ -15,6 +15,8 @@ mod supervisor;
 
 // What it writes into memory that others read.
 mod board;
+// Python's end.
+mod ends;
 // Requests, bodies, responses.
 mod exchange;
 // Who is not let in, and what is not believed.
