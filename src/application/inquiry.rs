@@ -78,7 +78,7 @@ impl Applications {
         let group = match self.group(inquiry.group) {
             Ok(group) => group,
             Err(error) => {
-                host.log(Level::Error, error.to_string().as_bytes());
+                host.log(error.level(), error.to_string().as_bytes());
                 return Err(Unanswered);
             }
         };

@@ -140,8 +140,8 @@ impl Applications {
         let group = match self.group(job.group) {
             Ok(group) => group,
             Err(error) => {
-                host.log(Level::Error, error.to_string().as_bytes());
-                return Outcome::Status(500);
+                host.log(error.level(), error.to_string().as_bytes());
+                return Outcome::Status(if matches!(error, StartError::Closed(_)) { 503 } else { 500 });
             }
         };
         let lent = Lent::new(host, job.client_method, job.method);
@@ -189,7 +189,7 @@ impl Applications {
         let group = match self.group(group) {
             Ok(group) => group,
             Err(error) => {
-                log(Level::Error, error.to_string().as_bytes());
+                log(error.level(), error.to_string().as_bytes());
                 return false;
             }
         };
@@ -225,10 +225,8 @@ impl Applications {
         let constants = self.constants;
         let version = self.runtime.settings().version;
         let unusable = |cause: String| StartError::Interpreter { group: String::from_utf8_lossy(name).into(), cause };
-        let environs = interpreter
-            .enter(|py| Environs::new(py, &interpreter, constants, version))
-            .map_err(|closed| unusable(closed.to_string()))?
-            .map_err(unusable)?;
+        let environs =
+            interpreter.enter(|py| Environs::new(py, &interpreter, constants, version))?.map_err(unusable)?;
         let mut groups = self.groups.write().unwrap_or_else(PoisonError::into_inner);
         let (scripts, extensions) = (Scripts::new(constants.reload), Arc::clone(&self.extensions));
         let made = groups

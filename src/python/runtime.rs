@@ -96,6 +96,19 @@ pub(crate) enum StartError {
     Python(String),
     #[error("WSGI0035: the interpreter of application group \"{group}\" can't be made: {cause}")]
     Interpreter { group: String, cause: String },
+    /// Nobody need do anything about it.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+}
+
+impl StartError {
+    /// How serious it is.
+    pub(crate) fn level(&self) -> Level {
+        match self {
+            StartError::Closed(_) => Level::Info,
+            StartError::Preflight(_) | StartError::Python(_) | StartError::Interpreter { .. } => Level::Error,
+        }
+    }
 }
 
 /// Python, running in this process.
@@ -184,7 +197,7 @@ impl Runtime {
     /// The interpreter of an application group (empty: the main one), made now if it is not there. The caller is not attached.
     ///
     /// # Errors
-    /// [`StartError::Interpreter`]; the next call tries again.
+    /// [`StartError::Interpreter`]; the next call tries again. [`StartError::Closed`] once the process is ending.
     pub(crate) fn interpreter(&self, group: &[u8]) -> Result<Arc<Interpreter>, StartError> {
         if group.is_empty() {
             return Ok(Arc::clone(&self.main));
@@ -196,6 +209,8 @@ impl Runtime {
         if let Some(there) = self.made(group) {
             return Ok(there);
         }
+        // Until `others` has it: the end looks there when nobody is inside any more.
+        let _inside = state::pass()?;
         let made = home::start_sub(&self.main, group, Arc::clone(&self.settings)).map_err(|cause| {
             let group = String::from_utf8_lossy(group).into_owned();
             StartError::Interpreter { group, cause }

@@ -334,7 +334,7 @@ struct Gate {
 }
 
 /// One thread inside; leaves on drop.
-struct Inside;
+pub(super) struct Inside;
 
 impl Gate {
     fn pass(&self) -> Result<Inside, Closed> {
@@ -354,6 +354,14 @@ impl Drop for Inside {
             GATE.left.notify_all();
         }
     }
+}
+
+/// Counts the calling thread as one inside though it does not attach itself: it has others make something that the end must know of.
+///
+/// # Errors
+/// [`Closed`] once the process is ending.
+pub(super) fn pass() -> Result<Inside, Closed> {
+    GATE.pass()
 }
 
 /// Whether the calling thread is attached or about to be: it is when prefork ends a child from a signal handler in the middle of a

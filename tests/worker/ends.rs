@@ -1,6 +1,10 @@
 //! What Python's end must survive.
 
-use crate::supervisor::start;
+use std::fs;
+
+use nix::sys::signal::Signal;
+
+use crate::supervisor::{start, until};
 
 /// A thread of the application that ends while the state of a thread of ours is cleared: destructors run Python code.
 const LOCALS: &str = r#"
@@ -81,4 +85,34 @@ fn c_code_calls_back_to_the_very_end() {
     worker.drain(None);
     assert_eq!(worker.end(), 0);
     assert!(worker.log().iter().any(|line| line == "called back"), "{:#?}", worker.log());
+}
+
+/// Waits in each interpreter that is made while there is a file of that name.
+const SLOWLY: &str = r#"
+import os, time
+here = os.path.dirname(__file__)
+if os.path.exists(here + "/wait"):
+    open(here + "/waiting", "w").close()
+    while os.path.exists(here + "/wait"):
+        time.sleep(0.002)
+"#;
+
+#[test]
+fn the_end_does_not_overlook_an_interpreter_that_is_being_made() {
+    let path = std::env::temp_dir().join(format!("wsgi-slowly-{}", std::process::id()));
+    fs::create_dir_all(&path).unwrap();
+    fs::write(path.join("slowly.py"), SLOWLY).unwrap();
+    fs::write(path.join("slowly.pth"), "import slowly\n").unwrap();
+    let mut starting =
+        start(LOCALS).options(|options| options.shutdown_timeout = Some(std::time::Duration::from_secs(1)));
+    starting.python.interpreters.all.python_path = vec![path.clone().into_os_string().into_encoded_bytes()];
+    let Some(mut worker) = starting.ready() else { return };
+    fs::write(path.join("wait"), "").unwrap();
+    let mut child = worker.connect();
+    child.begin(&crate::child::Ask { group: "sub", ..worker.get("/") });
+    until("the interpreter to be made", || path.join("waiting").exists());
+    worker.signal(Signal::SIGTERM);
+    let status = worker.end();
+    fs::remove_dir_all(&path).unwrap();
+    assert_eq!(status, 255, "{:#?}", worker.log());
 }
