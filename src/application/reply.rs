@@ -198,14 +198,14 @@ fn not_bytes(item: &Object<'_>) -> String {
 }
 
 /// The file behind a `wsgi.file_wrapper`, opened again: the application may close or move its own, and httpd may send ours after the
-/// request. Nothing where it is no regular file, or output began; it is iterated then.
+/// request. Nothing where it is no regular file, or output began; it is iterated then, as are subclasses, which may do so in their own way.
 fn regular_file<'py>(
     py: Py<'py>,
     group: &Group,
     exchange: &Exchange,
     result: &Object<'py>,
 ) -> Option<(File, u64, u64)> {
-    if !result.is_instance(&group.interpreter.file_wrapper(py)?) || exchange.sent(py) {
+    if !result.is_exactly(&group.interpreter.file_wrapper(py)?) || exchange.sent(py) {
         return None;
     }
     let parts = group.interpreter.call(py, c"regular_file", &[result]).ok()?.exact_sequence()?;

@@ -12,7 +12,7 @@ import threading
 from _frozen_importlib_external import ExtensionFileLoader, SourceFileLoader, spec_from_file_location
 from _operator import index
 from _thread import get_ident
-from types import ModuleType
+from types import BuiltinMethodType, ModuleType
 
 OURS = "<mod_wsgi>"
 ERROR, WARNING, INFO = 3, 4, 6
@@ -28,6 +28,9 @@ CLOSED = object()
 
 class Log:
     """The binary end of sys.stderr, sys.stdout and wsgi.errors: one record per line, a line per thread at a time."""
+# Whose read() gives what is behind their descriptor.
+PLAIN_FILES = io.FileIO, io.BufferedReader, io.BufferedRandom
+
 
     __slots__ = ("name", "target", "pending")
     closed = False
@@ -161,19 +164,26 @@ class RequestTimeout(BaseException):
 
 
 def regular_file(wrapper):
-    """Descriptor, offset and remaining length of the regular file behind a FileWrapper; None for anything else."""
+    """Descriptor, offset and remaining length of the regular file behind a FileWrapper; None for anything else.
+
+    PEP 3333: "Apart from the handling of close(), the semantics of returning a file wrapper from the application should be the same
+    as if the application had returned iter(filelike.read, '')".
+    """
     import stat
 
     try:
         filelike = wrapper.filelike
         descriptor = filelike.fileno()
         info = os.fstat(descriptor)
-        if not stat.S_ISREG(info.st_mode):
+        # Files of /proc have no size, but contents.
+        if not stat.S_ISREG(info.st_mode) or info.st_size == 0:
             return None
         offset = filelike.tell()
     except Exception:
         return None
     if not isinstance(offset, int) or offset < 0:
+        if not is_plain(filelike):
+            return None
         return None
     return descriptor, offset, max(0, info.st_size - offset)
 
@@ -186,6 +196,19 @@ def prepare(settings, emitter, functions):
     sys.stderr = stream("<stderr>")
     if not settings["single_process"]:
         sys.stdout = stream("<stdout>")
+def is_plain(filelike):
+    """Whether read() gives what is behind the descriptor: not where bytes are unpacked, decoded or counted on the way."""
+    read = filelike.read
+    tempfile = sys.modules.get("tempfile")
+    if tempfile is not None and type(filelike) is tempfile._TemporaryFileWrapper:
+        # A function around the file's own.
+        read = read.__wrapped__
+    if type(read) is not BuiltinMethodType or read.__name__ != "read" or not isinstance(read.__self__, PLAIN_FILES):
+        return False
+    raw = getattr(read.__self__, "raw", read.__self__)
+    return isinstance(raw, io.FileIO) and type(raw).readinto is io.FileIO.readinto
+
+
         if settings["restrict_stdin"]:
             sys.stdin = Restricted("sys.stdin", "WSGIRestrictStdin")
         if settings["restrict_stdout"]:

@@ -356,6 +356,12 @@ impl<'py> Object<'py> {
         answer > 0
     }
 
+    /// Whether its type is this one, and no subclass of it.
+    pub(crate) fn is_exactly(&self, class: &Object<'py>) -> bool {
+        // SAFETY: attached; every object has a type.
+        std::ptr::eq(unsafe { ffi::Py_TYPE(self.as_ptr()) }.cast(), class.as_ptr())
+    }
+
     /// The integer, where this is one that fits.
     pub(crate) fn as_i64(&self) -> Option<i64> {
         // SAFETY: attached; any object may be asked.

@@ -124,6 +124,18 @@ EXPECTED = {
     "`wsgi.file_wrapper` over an object without `close()`": [
         ("iterables wrapper-.*", "log", "wsgi:error AttributeError\nwsgi:error WSGI0174", ""),
     ],
+    "`wsgi.file_wrapper` over something with a `read()` of its own": [
+        ("iterables wrapper-(packed|delegates|process)", "body", "(?s).*", "unpacked|onetwo|Linux\n"),
+        ("iterables wrapper-(packed|delegates|process)", "framing", "length", "chunked"),
+        ("iterables wrapper-(packed|delegates|process)", "header content-length", "Content-Length: .*", ""),
+        ("iterables wrapper-text-file", "status", "200 OK", "500 .*"),
+        ("iterables wrapper-text-file", "log", "", "wsgi:error TypeError\nwsgi:error WSGI0174"),
+    ],
+    "a subclass of `wsgi.file_wrapper`": [
+        ("iterables wrapper-overridden", "body", "0123456789.*", ""),
+        ("iterables wrapper-subclass", "framing", "length", "chunked"),
+        ("iterables wrapper-(subclass|overridden)", "header content-length", "Content-Length: 10000", "(Content-Length: 0)?"),
+    ],
     "NUL in what is printed": [
         ("(iterables raises-.*|objects .*)-nul", "log", ".*app: a", r".*app: a\\\\x00b"),
     ],

@@ -75,11 +75,41 @@ wsgi_test!(what_is_no_regular_file_is_iterated, |site| {
     assert_eq!(server.get("/after-write").ok(), format!("before {DATA}"));
 });
 
+wsgi_test!(files_are_known_behind_what_only_passes_them_on, |site| {
+    let server = start(site);
+    for (kind, data) in
+        [("open", DATA), ("unbuffered", DATA), ("random", "short lived"), ("named", "short lived"), ("proxy", DATA)]
+    {
+        let response = server.get(&format!("/plain/{kind}"));
+        assert_eq!(response.header("Content-Length"), Some(data.len().to_string().as_str()), "{kind}");
+        assert_eq!(response.ok(), data, "{kind}");
+    }
+});
+
+// PEP 3333: "Apart from the handling of close(), the semantics of returning a file wrapper from the application should be the same as if
+// the application had returned iter(filelike.read, '')".
+wsgi_test!(what_read_gives_is_sent_not_what_the_descriptor_has, |site| {
+    let server = start(site);
+    for (kind, data) in [
+        ("gzip", "unpacked"),
+        ("gzip-proxy", "unpacked"),
+        ("raw", &DATA.to_uppercase()),
+        ("buffered", &DATA.to_uppercase()),
+        ("method", &DATA.to_uppercase()),
+        ("patched", &DATA.to_uppercase()),
+    ] {
+        assert_eq!(server.get(&format!("/read/{kind}")).ok(), data, "{kind}");
+    }
+    assert!(!server.get("/read/process").ok().is_empty(), "its size is 0");
+    assert_eq!(server.get("/overridden").ok(), DATA.to_uppercase());
+});
+
 wsgi_test!(a_text_file_is_a_500, |site| {
     let server = start(site);
     server.expect_log("WSGI0174");
     server.expect_log("TypeError: ");
     assert_eq!(server.get("/text").status, 500);
+    assert_eq!(server.get("/read/text").status, 500, "with a descriptor, too");
 });
 
 wsgi_test!(the_wrapper_type_behaves, both_interpreters, |site| {

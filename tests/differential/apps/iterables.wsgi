@@ -1,5 +1,6 @@
 # What applications return and raise: iterables of all kinds, file wrappers, exceptions before, in and after them.
 import array
+import gzip
 import io
 import os
 import tempfile
@@ -343,8 +344,26 @@ class Closed(Tells):
         return 0
 
 
+class Delegates(Reads):
+    """A read() of its own, everything else is the file's."""
+    def __init__(self):
+        super().__init__()
+        self.file = _file(b"of the file")
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+
+def _packed():
+    file = tempfile.TemporaryFile()
+    with gzip.GzipFile(fileobj=file, mode="wb", mtime=0) as archive:
+        archive.write(b"unpacked")
+    file.seek(0)
+    return gzip.GzipFile(fileobj=file)
+
+
 for _name, _make in {
-    "file": _file, "file-at": lambda: _file(at=9990), "file-at-end": lambda: _file(at=10000),
+    "packed": _packed, "delegates": Delegates, "process": lambda: open("/proc/sys/kernel/ostype", "rb"), "file": _file, "file-at": lambda: _file(at=9990), "file-at-end": lambda: _file(at=10000),
     "file-beyond": lambda: _file(at=20000), "file-empty": lambda: _file(b""), "memory": lambda: io.BytesIO(b"in memory"),
     "text": lambda: io.StringIO("text"), "text-file": lambda: _file("text", mode="w+"), "pipe": _pipe, "reads": Reads,
     "reads-str": lambda: Reads(["text"]), "reads-none": lambda: Reads([None]), "pretends": Pretends, "tells-odd": Tells,
@@ -389,6 +408,15 @@ def wrapper_subclass(environ, start_response):
         def close(self):
             print("closing", file=environ["wsgi.errors"])
             super().close()
+    start_response("200 OK", TEXT)
+    return Mine(_file())
+
+
+@app
+def wrapper_overridden(environ, start_response):
+    class Mine(environ["wsgi.file_wrapper"]):
+        def __next__(self):
+            raise StopIteration
     start_response("200 OK", TEXT)
     return Mine(_file())
 
