@@ -22,15 +22,18 @@ emit = None
 # Unfinished lines on the standard streams, by stream and thread; native.rs looks whether it is empty after each request.
 UNFINISHED = {}
 
+# Beside the unfinished lines of a wsgi.errors: it may not be as it was made, and serves no other request.
+FLUSHED = object()
+
 # In place of what a FileWrapper wraps.
 CLOSED = object()
+
+# Whose read() gives what is behind their descriptor.
+PLAIN_FILES = io.FileIO, io.BufferedReader, io.BufferedRandom
 
 
 class Log:
     """The binary end of sys.stderr, sys.stdout and wsgi.errors: one record per line, a line per thread at a time."""
-# Whose read() gives what is behind their descriptor.
-PLAIN_FILES = io.FileIO, io.BufferedReader, io.BufferedRandom
-
 
     __slots__ = ("name", "target", "pending")
     closed = False
@@ -62,6 +65,9 @@ PLAIN_FILES = io.FileIO, io.BufferedReader, io.BufferedRandom
         rest = self.pending.pop((self.name, get_ident()), b"")
         if rest:
             self._record(rest)
+        if self.pending is not UNFINISHED:
+            # Perhaps by detach() or reconfigure(), which begin like that.
+            self.pending[FLUSHED] = True
 
     def _record(self, line):
         if self.target is None:
@@ -70,9 +76,11 @@ PLAIN_FILES = io.FileIO, io.BufferedReader, io.BufferedRandom
             self.target(line)
 
     def flush_all(self):
-        """The request has ended: what any thread wrote without a newline is a line, too."""
+        """The request has ended: what any thread wrote without a newline is a line, too. Whether the stream may serve another one."""
+        flushed = self.pending.pop(FLUSHED, False)
         while self.pending:
             self._record(self.pending.popitem()[1])
+        return not flushed
 
     def close(self):
         self.flush()
@@ -98,10 +106,10 @@ def stream(name, pending=UNFINISHED):
 
 
 def errors_stream():
-    """A wsgi.errors, its binary end, and where that keeps unfinished lines; given to one request after the other."""
+    """A wsgi.errors, its binary end, where that keeps unfinished lines, and its attributes; given to one request after the other."""
     pending = {}
     wrapper = stream("<wsgi.errors>", pending)
-    return wrapper, wrapper.buffer, pending
+    return wrapper, wrapper.buffer, pending, wrapper.__dict__
 
 
 class Restricted:
@@ -173,6 +181,8 @@ def regular_file(wrapper):
 
     try:
         filelike = wrapper.filelike
+        if not is_plain(filelike):
+            return None
         descriptor = filelike.fileno()
         info = os.fstat(descriptor)
         # Files of /proc have no size, but contents.
@@ -182,20 +192,10 @@ def regular_file(wrapper):
     except Exception:
         return None
     if not isinstance(offset, int) or offset < 0:
-        if not is_plain(filelike):
-            return None
         return None
     return descriptor, offset, max(0, info.st_size - offset)
 
 
-def prepare(settings, emitter, functions):
-    """Called on the interpreter's home thread."""
-    global emit
-    emit = emitter
-    sys.argv = ["mod_wsgi"]
-    sys.stderr = stream("<stderr>")
-    if not settings["single_process"]:
-        sys.stdout = stream("<stdout>")
 def is_plain(filelike):
     """Whether read() gives what is behind the descriptor: not where bytes are unpacked, decoded or counted on the way."""
     read = filelike.read
@@ -209,6 +209,14 @@ def is_plain(filelike):
     return isinstance(raw, io.FileIO) and type(raw).readinto is io.FileIO.readinto
 
 
+def prepare(settings, emitter, functions):
+    """Called on the interpreter's home thread."""
+    global emit
+    emit = emitter
+    sys.argv = ["mod_wsgi"]
+    sys.stderr = stream("<stderr>")
+    if not settings["single_process"]:
+        sys.stdout = stream("<stdout>")
         if settings["restrict_stdin"]:
             sys.stdin = Restricted("sys.stdin", "WSGIRestrictStdin")
         if settings["restrict_stdout"]:

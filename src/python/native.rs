@@ -37,11 +37,24 @@ pub(super) struct Native {
     errors: Mutex<Vec<Errors>>,
 }
 
-/// A `wsgi.errors`: the text stream, its binary end, the lines that it holds back.
+/// A `wsgi.errors`: the text stream, its binary end, the lines that it holds back, the attributes that the application has set.
 pub(crate) struct Errors {
     stream: Stored,
     log: Stored,
     pending: Stored,
+    attributes: Stored,
+}
+
+impl Errors {
+    /// Whether nobody holds the stream, which has its binary end, and nothing else does. The caller is attached.
+    fn is_free(&self) -> bool {
+        // SAFETY: attached; a live object.
+        let stream = unsafe { ffi::Py_REFCNT(self.stream.as_ptr()) };
+        // SAFETY: as above.
+        let log = unsafe { ffi::Py_REFCNT(self.log.as_ptr()) };
+        // One of each is `self`'s.
+        (stream, log) == (1, 2)
+    }
 }
 
 /// More idle `wsgi.errors` are not kept: one for each thread that is likely to be busy at once.
@@ -181,10 +194,12 @@ impl Interpreter {
             None => {
                 let parts = self.call(py, c"errors_stream", &[])?.exact_sequence().unwrap_or_default();
                 let mut parts = parts.into_iter().map(Object::store);
-                let (Some(stream), Some(log), Some(pending)) = (parts.next(), parts.next(), parts.next()) else {
+                let mut part = || parts.next();
+                let (Some(stream), Some(log), Some(pending), Some(attributes)) = (part(), part(), part(), part())
+                else {
                     return Err(Raised::fetch(py));
                 };
-                Errors { stream, log, pending }
+                Errors { stream, log, pending, attributes }
             }
         };
         errors.log.get(py).set_attribute(c"target", &exchange::log_of(input)?)?;
@@ -193,15 +208,16 @@ impl Interpreter {
     }
 
     /// The request is about to end: unfinished lines become records, and the stream is kept for another request, unless the
-    /// application still holds it.
+    /// application still holds it, or may have changed it.
     pub(crate) fn give_back(&self, py: Py<'_>, errors: Errors) {
-        if !errors.pending.get(py).is_empty_dict() {
-            drop(errors.log.get(py).attribute(c"flush_all").and_then(|flush| flush.call0()));
-        }
-        // SAFETY: attached; a live object.
-        let held = unsafe { ffi::Py_REFCNT(errors.stream.as_ptr()) } > 1;
+        let untouched = errors.pending.get(py).is_empty_dict() || {
+            let flushed = errors.log.get(py).attribute(c"flush_all").and_then(|flush| flush.call0());
+            flushed.is_ok_and(|untouched| untouched.is_true())
+        };
         if let Some(native) = self.native()
-            && !held
+            && untouched
+            && errors.attributes.get(py).is_empty_dict()
+            && errors.is_free()
         {
             let mut idle = native.errors.lock().unwrap_or_else(PoisonError::into_inner);
             if idle.len() < IDLE_ERRORS {
@@ -209,8 +225,8 @@ impl Interpreter {
                 return;
             }
         }
-        let Errors { stream, log, pending } = errors;
-        [stream, log, pending].into_iter().for_each(|part| part.release(py));
+        let Errors { stream, log, pending, attributes } = errors;
+        [stream, log, pending, attributes].into_iter().for_each(|part| part.release(py));
     }
 
     /// A request ends on this thread: what it left unfinished on a standard stream becomes a record.
