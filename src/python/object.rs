@@ -461,9 +461,9 @@ impl<'py> Object<'py> {
         text.utf8_lossy()
     }
 
-    /// A `str` as UTF-8, lone surrogates replaced; nothing for any other type.
+    /// A `str` as UTF-8, lone surrogates as `\ud83d`; nothing for any other type.
     pub(crate) fn utf8_lossy(&self) -> Option<String> {
-        let (encoding, errors) = (c"utf-8".as_ptr(), c"surrogateescape".as_ptr());
+        let (encoding, errors) = (c"utf-8".as_ptr(), c"backslashreplace".as_ptr());
         // SAFETY: attached; raises TypeError for anything but a str.
         let bytes = unsafe { ffi::PyUnicode_AsEncodedString(self.as_ptr(), encoding, errors) };
         let bytes = Object::returned(self.py(), bytes).ok()?;
