@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use crate::python::give_way;
 use crate::wsgi::Level;
 
 /// What the group's `LogLevel` lets through.
@@ -18,10 +19,11 @@ pub(super) fn shows(level: Level) -> bool {
     number(level) <= MOST.load(Ordering::Relaxed)
 }
 
-/// Writes one line.
+/// Writes one line. Waits where the log takes none; a thread that has stayed attached to an interpreter gives that up before.
 pub(super) fn line(level: Level, text: &[u8]) {
     let number = number(level);
     if number <= MOST.load(Ordering::Relaxed) {
+        give_way();
         // One write, so that lines of several threads stay whole. Nobody reads it any more: there is nowhere to say so.
         let _ = std::io::stderr().lock().write_all(&[&[1, b'0' + number], text, b"\n"].concat());
     }

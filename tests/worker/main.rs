@@ -25,3 +25,5 @@ mod hostile;
 mod limits;
 // Beginnings, replacements and ends.
 mod lives;
+// What applications say.
+mod records;

@@ -7,7 +7,7 @@ use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use mod_wsgi::board::{BoardLayout, Counts, List, Register, Sight};
@@ -43,6 +43,8 @@ pub(crate) struct Worker {
     board: SharedWords,
     layout: BoardLayout,
     log: Arc<Mutex<Vec<String>>>,
+    /// Had by whoever reads its next line.
+    reading: Arc<Mutex<()>>,
 }
 
 /// What a worker is started with.
@@ -131,16 +133,19 @@ impl Start {
         drop(reporting);
         let (process, read) = spawn(&executable, theirs, &self.variables);
         let log: Arc<Mutex<Vec<String>>> = Arc::default();
-        let lines = Arc::clone(&log);
+        let reading: Arc<Mutex<()>> = Arc::default();
+        let (lines, turn) = (Arc::clone(&log), Arc::clone(&reading));
         let reader = std::thread::Builder::new();
         let reader = reader.spawn(move || {
             for line in BufReader::new(read).split(b'\n') {
                 let Ok(line) = line else { break };
+                drop(turn.lock().unwrap_or_else(PoisonError::into_inner));
                 lines.lock().unwrap().push(String::from_utf8_lossy(&line).into_owned());
             }
         });
         drop(reader.unwrap());
-        Some(Worker { process, channel: Some(ours), reports: reports.into(), listener, folder, board, layout, log })
+        let reports = reports.into();
+        Some(Worker { process, channel: Some(ours), reports, listener, folder, board, layout, log, reading })
     }
 }
 
@@ -291,6 +296,11 @@ impl Worker {
 
     pub(crate) fn logs(&self, text: &str) {
         until(&format!("{text} in the log: {:#?}", self.log()), || self.log().iter().any(|line| line.contains(text)));
+    }
+
+    /// Nobody reads its log as long as this is kept: as much as a pipe takes can be written.
+    pub(crate) fn leave_log(&self) -> MutexGuard<'_, ()> {
+        self.reading.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A connection that has shown the secret.
