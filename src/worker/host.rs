@@ -285,6 +285,7 @@ impl Host for Frames<'_> {
         encoded.map_err(|error| self.broken(&error))?;
         self.transmit(&[&frames], Some(file.as_fd()))?;
         if then == Then::End {
+            self.complete = true;
             self.let_go();
         }
         Ok(())

@@ -27,6 +27,9 @@ def application(environ, start_response):
             # It comes back to the worker's code; when its only thread is over, so shall the process be.
             libc = ctypes.CDLL(None)
             libc.__cxa_atexit(libc._exit, None, None)
+    elif path == "/file":
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return environ["wsgi.file_wrapper"](open(__file__, "rb"))
     elif path != "/":
         hold(path.strip("/"))
     start_response("200 OK", [("Content-Type", "text/plain")])
@@ -66,6 +69,15 @@ fn requests_are_named_while_they_run_and_counted_when_they_end() {
     until("the end of the second", || worker.counts().finished == 2);
     let counts = worker.counts();
     assert_eq!((counts.begun, counts.times.iter().sum::<u32>(), worker.running().as_str()), (2, 2, ""));
+}
+
+#[test]
+fn a_file_has_its_time_like_any_answer() {
+    let Some(worker) = start(APP).ready() else { return };
+    let answer = worker.connect().ask(&worker.get("/file"));
+    assert_eq!((answer.pieces.as_slice(), answer.end), (&[0][..], Some(End::Complete)));
+    until("the end", || worker.counts().finished == 1);
+    assert_eq!(worker.counts().times.iter().sum::<u32>(), 1);
 }
 
 #[test]
