@@ -165,6 +165,11 @@ impl Applications {
         outcome
     }
 
+    /// Whether requests may wait for one interpreter while another has nothing to do.
+    pub(crate) fn several_gils(&self) -> bool {
+        self.runtime.settings().several_gils()
+    }
+
     /// The process is about to end: applications that have subscribed are told, later, on their home threads. Never waits.
     pub(crate) fn announce_end(&self, reason: &'static str) {
         for group in self.all() {

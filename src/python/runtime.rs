@@ -397,6 +397,11 @@ impl Settings {
         found
     }
 
+    /// Whether an interpreter of this process may have a GIL that is not the others'.
+    pub(crate) fn several_gils(&self) -> bool {
+        cfg!(Py_3_12) && !self.is_free_threaded() && self.interpreters.per_interpreter_gil(&self.process_group)
+    }
+
     /// Whether this process runs without the GIL.
     fn is_free_threaded(&self) -> bool {
         cfg!(Py_GIL_DISABLED) && self.interpreters.free_threading(&self.process_group)

@@ -5,6 +5,8 @@
 //! the last seat wakes a sleeper. So as long as requests only compute, one thread answers them one after the other while nobody else
 //! wakes; and as soon as one of them waits for something, the interpreter goes to a thread that has the next one in its hands.
 //!
+//! Where interpreters have GILs of their own, more than one thread can: a thread leaves its seat before it waits for an interpreter.
+//!
 //! Where requests are over before a thread could wake, the second seat's thread stands by: it looks only now and then whether the other one
 //! still gets on.
 

@@ -31,7 +31,8 @@ const NAP: Duration = Duration::from_millis(1);
 /// The life of one thread that serves requests; `thread` counts from 0.
 pub(super) fn run(process: &'static Process, thread: usize) {
     let Some(slot) = process.requests.slot(thread) else { return };
-    let server = Server { process, slot, thread, number: u32::try_from(thread + 1).unwrap_or(u32::MAX) };
+    let several_gils = process.applications.several_gils();
+    let server = Server { process, slot, thread, number: u32::try_from(thread + 1).unwrap_or(u32::MAX), several_gils };
     slot.settle();
     // Whoever gives the group a priority of its own wants it.
     let policy = Policy::of_this_thread(process.group.options.cpu_priority().is_some());
@@ -59,6 +60,8 @@ struct Server {
     thread: usize,
     /// `mod_wsgi.thread_id`: the thread that began the process is 0.
     number: u32,
+    /// Who waits for one interpreter keeps no seat: the next request may be for another one.
+    several_gils: bool,
 }
 
 /// How a request goes.
@@ -67,7 +70,7 @@ struct Course<'s> {
     serial: u64,
     /// Where the board counts the requests of its connection.
     mark: Option<usize>,
-    /// Left by the thread once it has the interpreter.
+    /// Left by the thread once it has the interpreter, or before it waits for one of several.
     seat: &'s Seat<'s>,
     /// It stands on the board.
     written: Cell<bool>,
@@ -247,6 +250,9 @@ impl Server {
         };
         if host.gives_way() {
             linger();
+        }
+        if self.several_gils {
+            course.seat.leave();
         }
         let outcome = self.process.applications.serve(&job, host);
         if let Some(since) = attached.get() {

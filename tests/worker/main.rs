@@ -19,6 +19,8 @@ mod board;
 mod ends;
 // Requests, bodies, responses.
 mod exchange;
+// Interpreters with a GIL of their own.
+mod gils;
 // Who is not let in, and what is not believed.
 mod hostile;
 // Timers and limits.
