@@ -168,7 +168,8 @@ impl Fleet {
         }
     }
 
-    /// Which place is to be filled next, if one may be: first where nobody serves, then who has waited longest.
+    /// Which place is to be filled next, if one may be: first where nobody serves; of those first in a group that has nobody at all, unless
+    /// its starts keep failing; then who has waited longest.
     fn choose(&self, now: Time) -> Option<(usize, usize)> {
         let all = || self.groups.iter().flat_map(|group| &group.slots);
         let starting = all().filter_map(|slot| slot.starting.as_ref());
@@ -182,8 +183,9 @@ impl Fleet {
         places
             .filter_map(|(number, group, place, slot)| {
                 let wish = slot.wish.filter(|wish| wish.not_before <= now)?;
+                let can_wait = slot.is_failing() || group.has_somebody();
                 (!group.is_replacing(slot) && !self.blocked(group, slot))
-                    .then_some(((slot.serving.is_some(), wish.since), (number, place)))
+                    .then_some(((slot.serving.is_some(), can_wait, wish.since), (number, place)))
             })
             .min()
             .map(|(_, place)| place)

@@ -43,6 +43,11 @@ impl Group {
         slot.serving.is_some() && self.slots.iter().any(|slot| slot.stage() == Stage::Replacing)
     }
 
+    /// Serving or being started, in whatever place.
+    pub(super) fn has_somebody(&self) -> bool {
+        self.slots.iter().any(|slot| slot.serving.is_some() || slot.starting.is_some())
+    }
+
     pub(super) fn next_of_change(&self) -> Option<Time> {
         self.change.as_ref().and_then(Change::next)
     }

@@ -82,6 +82,16 @@ impl Stage {
         all.into_iter().filter_map(|action| short(&action)).collect()
     }
 
+    /// The starts since the last call: group and slot.
+    fn starts(&mut self) -> Vec<(u64, u32)> {
+        let all = std::mem::take(&mut self.asked);
+        let start = |action| match action {
+            Action::Start { group, slot, .. } => Some((group.0, slot)),
+            _ => None,
+        };
+        all.into_iter().filter_map(start).collect()
+    }
+
     fn said(&mut self) -> Vec<String> {
         let all = std::mem::take(&mut self.asked);
         let line = |action| match action {
@@ -123,6 +133,39 @@ fn no_more_start_at_once_than_allowed() {
     // What takes long leaves its place to others.
     stage.pass(BUSY);
     assert_eq!(stage.asked(), ["start 5 in 3"]);
+}
+
+#[test]
+fn each_group_has_its_first_worker_before_another_has_its_second() {
+    // All of the first group hang while they start.
+    let mut stage = Stage::new(2, vec![plan("slow", "a", 20), plan("shop", "a", 2), plan("blog", "a", 1)]);
+    assert_eq!(stage.starts(), [(1, 0), (2, 0)]);
+    stage.ready(5);
+    assert_eq!(stage.starts(), [(3, 0)]);
+    stage.ready(6);
+    assert_eq!(stage.starts(), [(1, 1)], "from then on as they came");
+    // A group whose only worker is gone waits for no place of the others.
+    stage.end(6);
+    stage.pass(BUSY);
+    assert_eq!(stage.starts(), [(3, 0), (1, 2)]);
+}
+
+#[test]
+fn a_group_that_cant_start_does_not_go_before_others_again_and_again() {
+    let mut stage = Stage::new(2, vec![plan("broken", "a", 1), plan("shop", "a", 4)]);
+    assert_eq!(stage.starts(), [(1, 0), (2, 0)]);
+    stage.end(3);
+    assert_eq!(stage.starts(), [(1, 0)], "once may be chance");
+    stage.ready(4);
+    assert_eq!(stage.starts(), [(2, 1)]);
+    // Its next start is due before there is room for one.
+    stage.now += SECOND;
+    stage.end(5);
+    stage.now += SECOND;
+    stage.ready(6);
+    assert_eq!(stage.starts(), [(2, 2), (2, 3)]);
+    stage.ready(7);
+    assert_eq!(stage.starts(), [(1, 0)]);
 }
 
 #[test]
