@@ -19,7 +19,7 @@ pub use seat::{Seat, Task};
 pub use sight::{Counts, Read, SeatSight, Sight};
 
 /// The form of what is below; another one is not read.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The largest page that Linux has where httpd runs, in words: seats begin at multiples of it.
 const PAGE: usize = 64 * 1024 / 4;
@@ -48,6 +48,12 @@ impl BoardLayout {
         self.first_seat().saturating_add(self.seats().saturating_mul(self.stride()))
     }
 
+    /// How many places there are.
+    #[must_use]
+    pub const fn slots(&self) -> usize {
+        self.slots
+    }
+
     /// Of each place one worker serves while one starts and one ends, and there is some room for more that end.
     #[must_use]
     pub const fn seats(&self) -> usize {
@@ -74,9 +80,14 @@ impl BoardLayout {
         pages(self.seat_words())
     }
 
-    /// In the register: what is known of the worker in a seat.
+    /// In the register: how many workers have ceased to serve in a place.
+    const fn turn(&self, slot: usize) -> usize {
+        register::HEAD.saturating_add(slot)
+    }
+
+    /// In the register: what is known of the worker in a seat, behind all turns.
     const fn entry(&self, seat: usize) -> usize {
-        register::HEAD.saturating_add(seat.saturating_mul(register::ENTRY))
+        self.turn(self.slots).saturating_add(seat.saturating_mul(register::ENTRY))
     }
 
     /// In the register: the causes of ends in a place, behind all entries.

@@ -13,6 +13,6 @@ mod states;
 pub use group::{
     BoardLayout, CAUSES, Counts, List, MARKS, Read, Register, Running, Seat, SeatSight, Sight, Stage, Task,
 };
-pub use in_flight::{InFlight, Layout, Row};
+pub use in_flight::{InFlight, Layout, Row, TURNS, Tally};
 pub use notice::{Notice, read_notice};
 pub use states::{State, States};

@@ -1,6 +1,6 @@
 //! What a child of httpd has for all its requests: the groups, its row of counts, its connections.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use super::connection::{Idle, Open};
 use super::group::{Group, Groups};
 use super::parent;
 use crate::apache::{Level, Pool, Server, log_main};
-use crate::board::{InFlight, Layout, Row};
+use crate::board::{InFlight, Layout, Row, States, Tally};
 use crate::os::memory::{SharedWords, ring, sleep_on};
 
 /// This process, if it is a child.
@@ -30,9 +30,15 @@ pub(super) struct Child {
 /// Its part in the counts of requests in flight.
 struct Counts {
     /// Where there was no row left for it; then it counts its own requests only.
-    own: Option<SharedWords>,
+    own: Option<Own>,
     layout: Layout,
     row: Row,
+}
+
+/// As `Groups::shared`, and for the bells in `Groups::states`.
+struct Own {
+    counts: SharedWords,
+    bells: SharedWords,
 }
 
 /// A child begins (`child_init`): on its main thread, before it serves.
@@ -87,18 +93,18 @@ impl Child {
 
     /// Counts a request at the least loaded process of a group that may have one more and is not passed over; given back with the answer.
     pub(super) fn take<'c>(&'c self, group: &'c Group, pass_over: impl Fn(usize) -> bool) -> Option<Place<'c>> {
-        let column = self.board()?.take(self.counts.row, group.columns.clone(), group.limit(), pass_over)?;
-        Some(Place { child: self, group, column })
+        let tally = self.board()?.take(self.counts.row, group.limit(), group.tallies(&pass_over))?;
+        Some(Place { child: self, group, tally })
     }
 
     /// Waits until a place may be free at a process that is not passed over, or the time is over.
     pub(super) fn wait_for_place(&self, group: &Group, within: Duration, pass_over: impl Fn(usize) -> bool) {
         let Some(board) = self.board() else { return };
-        let (Some(bell), Some(waiting)) = (board.bell(group.number), board.waiting(group.number)) else { return };
+        let (Some(bell), Some(waiting)) = (self.bell(group), board.waiting(group.number)) else { return };
         let seen = bell.load(Ordering::SeqCst);
         waiting.fetch_add(1, Ordering::SeqCst);
-        // A place that was given back before this process was counted did not ring.
-        let free = group.columns.clone().any(|column| !pass_over(column) && board.load(column) < group.limit());
+        // A place that was given back before this process was counted did not ring, nor does another worker that is here by now.
+        let free = group.tallies(&pass_over).any(|tally| board.load(tally) < group.limit());
         if !free && !self.is_stopping() {
             let began = Instant::now();
             sleep_on(bell, seen, within);
@@ -128,12 +134,18 @@ impl Child {
     }
 
     pub(super) fn board(&self) -> Option<InFlight<'_>> {
-        let words = self.counts.own.as_ref().unwrap_or(&self.groups.shared);
+        let words = self.counts.own.as_ref().map_or(&self.groups.shared, |own| &own.counts);
         InFlight::new(self.counts.layout, words.words())
     }
 
+    /// What those sleep on who wait for this group, with those who count with this child.
+    fn bell(&self, group: &Group) -> Option<&AtomicU32> {
+        let words = self.counts.own.as_ref().map_or(&self.groups.states, |own| &own.bells);
+        States::new(words.words()).bell(group.columns.start)
+    }
+
     fn ring(&self, group: &Group, sleepers: i32) {
-        if let Some(bell) = self.board().and_then(|board| board.bell(group.number)) {
+        if let Some(bell) = self.bell(group) {
             bell.fetch_add(1, Ordering::SeqCst);
             ring(bell, sleepers);
         }
@@ -148,8 +160,9 @@ impl Counts {
             return Ok(Counts { own: None, layout: groups.layout, row });
         }
         let layout = groups.layout.of_one_row();
-        let own = SharedWords::new(layout.words())?;
-        let row = InFlight::new(layout, own.words()).and_then(|board| board.claim(pid, is_alive));
+        let bells = SharedWords::new(groups.states.words().len())?;
+        let own = Own { counts: SharedWords::new(layout.words())?, bells };
+        let row = InFlight::new(layout, own.counts.words()).and_then(|board| board.claim(pid, is_alive));
         let row = row.ok_or(std::io::ErrorKind::OutOfMemory)?;
         log_main(
             Level::Warning,
@@ -171,13 +184,24 @@ fn is_alive(pid: u32) -> bool {
 pub(super) struct Place<'c> {
     child: &'c Child,
     group: &'c Group,
-    pub(super) column: usize,
+    tally: Tally,
+}
+
+impl Place<'_> {
+    pub(super) fn column(&self) -> usize {
+        self.tally.place
+    }
+
+    /// How many processes had ceased to serve there.
+    pub(super) fn turn(&self) -> u32 {
+        self.tally.turn
+    }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         let Some(board) = self.child.board() else { return };
-        board.give_back(self.child.counts.row, self.column);
+        board.give_back(self.child.counts.row, self.tally);
         let anybody = board.waiting(self.group.number).is_some_and(|waiting| waiting.load(Ordering::SeqCst) > 0);
         if anybody {
             self.child.ring(self.group, 1);
@@ -189,7 +213,7 @@ impl Drop for Place<'_> {
 mod tests {
     use super::*;
     use crate::config::DaemonOptions;
-    use crate::proxy::testing;
+    use crate::proxy::testing::{self, Site};
 
     fn child(threads: u32, queue: bool) -> Child {
         let options = DaemonOptions {
@@ -238,6 +262,61 @@ mod tests {
         assert!(began.elapsed() < Duration::from_secs(30));
     }
 
+    /// A child with two processes of one thread, and all threads taken.
+    fn full() -> Site {
+        let options = DaemonOptions {
+            processes: Some(2),
+            threads: Some(1),
+            queue_timeout: Some(Duration::from_secs(9)),
+            ..DaemonOptions::default()
+        };
+        Site::new(options)
+    }
+
+    #[test]
+    fn a_successor_has_all_its_threads_while_the_old_process_finishes() {
+        let site = full();
+        let take = || site.child.take(site.group(), |_| false);
+        let (first, second) = (take().unwrap(), take().unwrap());
+        assert!(take().is_none());
+        site.turn(0, 1);
+        let third = take().unwrap();
+        assert_eq!((third.column(), third.turn(), take().is_none()), (0, 1, true));
+        // The old one's is the old one's.
+        drop(first);
+        assert!(take().is_none());
+        drop(third);
+        assert_eq!(take().map(|place| (place.column(), place.turn())), Some((0, 1)));
+        drop(second);
+        assert_eq!(take().map(|place| place.column()), Some(0));
+    }
+
+    #[test]
+    fn a_waiter_wakes_when_another_process_has_the_turn() {
+        let site = full();
+        let (child, group) = (&site.child, site.group());
+        let _taken: Vec<_> = std::iter::from_fn(|| child.take(group, |_| false)).collect();
+        let began = Instant::now();
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                loop {
+                    match child.take(group, |_| false) {
+                        Some(place) => return Some(place.column()),
+                        None if began.elapsed() > Duration::from_secs(20) => return None,
+                        None => child.wait_for_place(group, Duration::from_secs(60), |_| false),
+                    }
+                }
+            });
+            let waiting = child.board().unwrap().waiting(group.number).unwrap();
+            while waiting.load(Ordering::SeqCst) == 0 {
+                std::thread::yield_now();
+            }
+            site.turn(1, 1);
+            assert_eq!(waiter.join().unwrap(), Some(1));
+        });
+        assert!(began.elapsed() < Duration::from_secs(30));
+    }
+
     #[test]
     fn a_waiter_gets_the_places_of_a_child_that_died() {
         let child = child(1, true);
@@ -245,8 +324,7 @@ mod tests {
         let mut process = std::process::Command::new("true").spawn().unwrap();
         let board = child.board().unwrap();
         let row = board.claim(process.id(), |_| true).unwrap();
-        let columns = || group.columns.clone();
-        while board.take(row, columns(), group.limit(), |_| false).is_some() {}
+        while board.take(row, group.limit(), group.tallies(&|_| false)).is_some() {}
         assert!(child.take(group, |_| false).is_none());
         process.wait().unwrap();
         child.wait_for_place(group, Duration::from_millis(10), |_| false);
@@ -260,6 +338,6 @@ mod tests {
         let child = Child::new(Arc::new(groups)).unwrap();
         let group = &child.groups.list[0];
         let place = child.take(group, |_| false).unwrap();
-        assert_eq!(child.board().unwrap().load(place.column), 1);
+        assert_eq!(child.board().unwrap().load(place.tally), 1);
     }
 }

@@ -278,11 +278,31 @@ impl Open {
     }
 }
 
-/// The idle connections to one process; the one used last is used next.
+/// The idle connections to the process of one place; the one used last is used next.
 #[derive(Debug)]
 pub(super) struct Idle {
-    connections: Mutex<Vec<Connection>>,
+    connections: Mutex<Kept>,
     most: usize,
+}
+
+/// Of one process only: those to its predecessor are of no use, and would be counted at the wrong one.
+#[derive(Debug, Default)]
+struct Kept {
+    /// Whose turn it was when they were opened.
+    turn: u32,
+    list: Vec<Connection>,
+}
+
+impl Kept {
+    /// Answers whether these are of this turn. Those of a turn before are over, and added to `over`.
+    fn is_of(&mut self, turn: u32, over: &mut Vec<Connection>) -> bool {
+        // Turns only grow. A thread that waited in between comes with an old one.
+        if turn != self.turn && turn.wrapping_sub(self.turn) < u32::MAX / 2 {
+            self.turn = turn;
+            over.append(&mut self.list);
+        }
+        turn == self.turn
+    }
 }
 
 impl Idle {
@@ -291,33 +311,41 @@ impl Idle {
         Idle { connections: Mutex::default(), most }
     }
 
-    pub(super) fn take(&self) -> Option<Connection> {
-        self.connections().pop()
+    /// One to the process that has this turn.
+    pub(super) fn take(&self, turn: u32) -> Option<Connection> {
+        let mut over = Vec::new();
+        // Closing takes another lock, so it comes after this one.
+        let mut kept = self.connections();
+        let taken = if kept.is_of(turn, &mut over) { kept.list.pop() } else { None };
+        drop(kept);
+        taken
     }
 
-    /// Keeps a connection whose request is over.
-    pub(super) fn keep(&self, mut connection: Connection) {
+    /// Keeps a connection whose request is over, to the process that has this turn.
+    pub(super) fn keep(&self, mut connection: Connection, turn: u32) {
         connection.unused = connection.window.is_some().then(Instant::now);
-        let mut connections = self.connections();
+        let mut surplus = Vec::new();
+        let mut kept = self.connections();
+        let of_turn = kept.is_of(turn, &mut surplus);
         let long = |one: &mut Connection| one.unused.is_some_and(|since| since.elapsed() > WINDOW_KEPT);
-        let mut surplus: Vec<Connection> = connections.extract_if(.., long).collect();
-        if connections.len() < self.most && connection.is_empty() {
-            connections.push(connection);
+        surplus.extend(kept.list.extract_if(.., long));
+        if of_turn && kept.list.len() < self.most && connection.is_empty() {
+            kept.list.push(connection);
         } else {
             surplus.push(connection);
         }
-        drop(connections);
+        drop(kept);
         // Closing takes another lock.
         drop(surplus);
     }
 
     /// Closes them all: their process is ending.
     pub(super) fn clear(&self) {
-        let all = std::mem::take(&mut *self.connections());
+        let all = std::mem::take(&mut self.connections().list);
         drop(all);
     }
 
-    fn connections(&self) -> MutexGuard<'_, Vec<Connection>> {
+    fn connections(&self) -> MutexGuard<'_, Kept> {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -336,13 +364,30 @@ mod tests {
         let connect = || Connection::open(&site.group().sockets[0], site.group(), &open).unwrap();
         let mut with_window = connect();
         with_window.window = Some(SeenWords::of(Window::new(9).unwrap().1.as_fd(), 9).unwrap());
-        idle.keep(with_window);
-        idle.keep(connect());
-        assert_eq!(idle.connections().len(), 2);
+        idle.keep(with_window, 0);
+        idle.keep(connect(), 0);
+        assert_eq!(idle.connections().list.len(), 2);
         let age = |since: Instant| since.checked_sub(2 * WINDOW_KEPT).unwrap();
-        idle.connections().iter_mut().for_each(|one| one.unused = one.unused.map(age));
-        idle.keep(connect());
-        let left: Vec<bool> = idle.connections().iter().map(|one| one.window.is_some()).collect();
+        idle.connections().list.iter_mut().for_each(|one| one.unused = one.unused.map(age));
+        idle.keep(connect(), 0);
+        let left: Vec<bool> = idle.connections().list.iter().map(|one| one.window.is_some()).collect();
         assert_eq!(left, [false, false]);
+    }
+
+    #[test]
+    fn connections_to_a_predecessor_are_not_kept() {
+        let (site, open, idle) = (Site::new(DaemonOptions::default()), Arc::default(), Idle::new(9));
+        let connect = || Connection::open(&site.group().sockets[0], site.group(), &open).unwrap();
+        idle.keep(connect(), 5);
+        idle.keep(connect(), 5);
+        // A request of before those ends late.
+        idle.keep(connect(), 4);
+        assert!(idle.take(4).is_none() && idle.take(5).is_some());
+        assert_eq!(open.closers().list.len(), 1);
+        assert!(idle.take(6).is_none());
+        assert_eq!(open.closers().list.len(), 0, "closed");
+        idle.keep(connect(), 6);
+        idle.keep(connect(), 5);
+        assert!(idle.take(6).is_some() && idle.take(6).is_none());
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::owner::Owner;
-use crate::board::{BoardLayout, Layout, Notice, Sight, States};
+use crate::board::{BoardLayout, Layout, Notice, Sight, States, Tally};
 use crate::config::DaemonOptions;
 use crate::os::memory::{SeenWords, SharedWords, shared_clock};
 
@@ -16,7 +16,7 @@ pub(super) struct Groups {
     /// Requests in flight, shared by the configuration's children.
     pub(super) shared: SharedWords,
     pub(super) layout: Layout,
-    /// Which processes can't be started, as the supervisor knows.
+    /// Which processes can't be started, as the supervisor knows, and the groups' bells.
     pub(super) states: SharedWords,
     /// Where workers of groups with `server-metrics` look what httpd's scoreboard shows.
     pub(super) scoreboard: Option<SharedWords>,
@@ -99,14 +99,32 @@ impl Group {
 
     /// May the process of this column have begun the last of `sent` requests on a connection that it closed?
     pub(super) fn may_have_begun(&self, column: usize, (connection, sent): (u64, u32)) -> bool {
-        let slot = column.checked_sub(self.columns.start).and_then(|slot| u32::try_from(slot).ok());
-        let layout = BoardLayout::new(self.options.processes(), self.options.threads());
-        let may = |slot| Sight::new(layout, &|place| self.board.read(place)).may_have_begun(slot, connection, sent);
-        slot.is_none_or(may)
+        let slot = self.slot(column).and_then(|slot| u32::try_from(slot).ok());
+        slot.is_none_or(|slot| self.look(|sight| sight.may_have_begun(slot, connection, sent)))
+    }
+
+    /// Where requests to its processes count now, but for those that are passed over.
+    pub(super) fn tallies(&self, pass_over: impl Fn(usize) -> bool + Copy) -> impl Iterator<Item = Tally> + Clone {
+        let columns = self.columns.clone().filter(move |column| !pass_over(*column));
+        columns.map(|place| Tally { place, turn: self.turn(place) })
+    }
+
+    /// How many processes have ceased to serve in the place of this column.
+    fn turn(&self, column: usize) -> u32 {
+        self.slot(column).map_or(0, |slot| self.look(|sight| sight.turn(slot)))
     }
 
     /// The socket of a column.
     pub(super) fn socket(&self, column: usize) -> Option<&PathBuf> {
-        self.sockets.get(column.checked_sub(self.columns.start)?)
+        self.sockets.get(self.slot(column)?)
+    }
+
+    fn slot(&self, column: usize) -> Option<usize> {
+        column.checked_sub(self.columns.start)
+    }
+
+    fn look<R>(&self, look: impl FnOnce(Sight<'_>) -> R) -> R {
+        let layout = BoardLayout::new(self.options.processes(), self.options.threads());
+        look(Sight::new(layout, &|place| self.board.read(place)))
     }
 }

@@ -89,19 +89,19 @@ impl<'c> Search<'c> {
                 return Err(Failure::CantStart { group: self.group.name.clone() });
             }
             if pending.is_empty() || last_opened.elapsed() >= HEAD_START {
-                let used = |column: usize| pending.iter().any(|one| one.place.column == column);
+                let used = |column: usize| pending.iter().any(|one| one.place.column() == column);
                 let groups = &self.child.groups;
                 let out = |column: usize| used(column) || self.refused.contains(&column) || groups.is_failing(column);
                 let served = self.child.take(self.group, |column| out(column) || groups.is_vacant(column));
                 let place = served.or_else(|| self.child.take(self.group, out));
                 match place {
                     Some(place) => {
-                        if let Some(connection) = self.child.idle(place.column).and_then(super::connection::Idle::take)
-                        {
+                        let idle = self.child.idle(place.column());
+                        if let Some(connection) = idle.and_then(|idle| idle.take(place.turn())) {
                             return Ok(Found { place, connection, kept: true });
                         }
                         (last_opened, look) = (Instant::now(), FIRST_LOOK);
-                        if let Some(connection) = self.open(place.column)? {
+                        if let Some(connection) = self.open(place.column())? {
                             pending.push(Pending { place, connection });
                         }
                         continue;
@@ -164,13 +164,13 @@ impl<'c> Search<'c> {
             let closed = one.connection.is_readable(Duration::ZERO).unwrap_or(true);
             let Pending { place, connection } = one;
             if closed {
-                self.note(place.column);
+                self.note(place.column());
             } else if !accepted {
                 pending.push(Pending { place, connection });
             } else if found.is_none() {
                 found = Some(Found { place, connection, kept: false });
-            } else if let Some(idle) = self.child.idle(place.column) {
-                idle.keep(connection);
+            } else if let Some(idle) = self.child.idle(place.column()) {
+                idle.keep(connection, place.turn());
             }
         }
         found
@@ -317,6 +317,36 @@ mod tests {
         let began = Instant::now();
         assert_eq!(number(&site.exchange(Body::None, &mut client, |_| {})), "WSGI0364");
         assert!(began.elapsed() < Duration::from_secs(1));
+    }
+
+    #[test]
+    fn a_successor_has_connections_of_its_own() {
+        let (site, mut client) = (Site::new(options(1)), Scripted::default());
+        let mut old = None;
+        let outcome = site.exchange(Body::None, &mut client, |listeners| {
+            let mut peer = Peer::asked(&listeners[0]);
+            peer.say(&hello());
+            old = Some(peer);
+        });
+        assert_eq!((number(&outcome).as_str(), site.idle()), ("Done", 1));
+        site.turn(0, 1);
+        let outcome = site.exchange(Body::None, &mut client, |listeners| {
+            listeners[0].set_nonblocking(true).unwrap();
+            let began = Instant::now();
+            while began.elapsed() < Duration::from_secs(10) {
+                let Ok((stream, _)) = listeners[0].accept() else {
+                    std::thread::sleep(Duration::from_millis(1));
+                    continue;
+                };
+                stream.set_nonblocking(false).unwrap();
+                let mut peer = Peer::of(stream);
+                peer.greeting();
+                peer.request();
+                return peer.say(&hello());
+            }
+        });
+        assert_eq!(number(&outcome), "Done");
+        assert!(old.unwrap().is_left());
     }
 
     #[test]

@@ -142,13 +142,13 @@ pub(super) fn exchange(
         };
         let outcome = match connection.ask(request) {
             Ok(()) => {
-                let may_have_begun = |asked| group.may_have_begun(place.column, asked);
+                let may_have_begun = |asked| group.may_have_begun(place.column(), asked);
                 let rules = Rules { may_have_begun: &may_have_begun, ..rules };
                 let (outcome, usable) = relay(&mut connection, client, rules);
                 // A refusal ends the connection: marks count what was begun, and the child what it sent.
                 let usable = usable && !matches!(outcome, Outcome::Refused);
-                if let Some(idle) = child.idle(place.column).filter(|_| usable) {
-                    idle.keep(connection);
+                if let Some(idle) = child.idle(place.column()).filter(|_| usable) {
+                    idle.keep(connection, place.turn());
                 }
                 outcome
             }
@@ -171,7 +171,7 @@ pub(super) fn exchange(
                 outcome => outcome,
             };
         };
-        let column = place.column;
+        let column = place.column();
         drop(place);
         if let Err(failure) = search.refused(column) {
             return Outcome::Failed(failure);

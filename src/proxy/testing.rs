@@ -17,9 +17,9 @@ use super::group::{Group, Groups, Home};
 use super::relay::Outcome;
 use super::serve::exchange;
 use crate::apache::Level;
-use crate::board::{BoardLayout, Layout, Register, Seat};
+use crate::board::{BoardLayout, Layout, Register, Seat, States, Tally};
 use crate::config::DaemonOptions;
-use crate::os::memory::{SeenWords, SharedWords, sealed};
+use crate::os::memory::{SeenWords, SharedWords, ring, sealed};
 use crate::wire::{self, Body, End, FromChild, FromWorker, Reader, encode_head};
 use crate::wsgi::{Gone, Head, Hints, InputError};
 
@@ -48,7 +48,7 @@ pub(super) fn groups(given: Vec<(&str, DaemonOptions, Home)>) -> Groups {
         })
         .collect();
     let layout = Layout::new(list.len(), columns, 4);
-    let states = SharedWords::new(columns).unwrap();
+    let states = SharedWords::new(States::words(columns)).unwrap();
     Groups { list, shared: SharedWords::new(layout.words()).unwrap(), layout, states, scoreboard: None }
 }
 
@@ -114,15 +114,23 @@ impl Site {
     /// Idle connections to the first process.
     pub(super) fn idle(&self) -> usize {
         let idle = self.child.idle(0).unwrap();
-        let all: Vec<_> = std::iter::from_fn(|| idle.take()).collect();
+        let all: Vec<_> = std::iter::from_fn(|| idle.take(0)).collect();
         let count = all.len();
-        all.into_iter().for_each(|one| idle.keep(one));
+        all.into_iter().for_each(|one| idle.keep(one, 0));
         count
     }
 
-    /// Requests that count at a process.
-    pub(super) fn load(&self, column: usize) -> u32 {
-        self.child.board().unwrap().load(column)
+    /// Requests that count at the first process of a place.
+    pub(super) fn load(&self, place: usize) -> u32 {
+        self.child.board().unwrap().load(Tally { place, turn: 0 })
+    }
+
+    /// The supervisor tells that in this place so many processes have ceased to serve.
+    pub(super) fn turn(&self, slot: usize, turn: u32) {
+        Register::new(board_layout(&self.group().options), self.board.words()).unwrap().set_turn(slot, turn);
+        let bell = States::new(self.child.groups.states.words()).bell(self.group().columns.start).unwrap();
+        bell.fetch_add(1, Ordering::SeqCst);
+        ring(bell, i32::MAX);
     }
 }
 

@@ -53,9 +53,8 @@ impl Fleet {
                 group.renew(plan, now, &mut self.actions);
             } else {
                 let id = GroupId(self.number());
-                let slots = (0..plan.slots).map(|slot| Slot::new(slot, now)).collect();
                 ids.push(id);
-                self.groups.push(Group { id, plan, slots, retired: false, complaint: None, change: None });
+                self.groups.push(Group::new(id, plan, now));
             }
         }
         for group in self.groups.iter_mut().filter(|group| !ids.contains(&group.id) && !group.retired) {
@@ -139,6 +138,12 @@ impl Fleet {
         found.into_iter().flat_map(|group| group.slots.iter().map(Slot::causes))
     }
 
+    /// For each place of a group, how many workers have ceased to serve there; one that goes on with what it has begun is one of them.
+    pub fn turns(&self, group: GroupId) -> impl Iterator<Item = u32> {
+        let found = self.groups.iter().find(|one| one.id == group);
+        found.into_iter().flat_map(Group::turns)
+    }
+
     /// How many workers there are, in whatever stage.
     #[must_use]
     pub fn workers(&self) -> usize {
@@ -154,6 +159,7 @@ impl Fleet {
             let slot = u32::try_from(place).unwrap_or(u32::MAX);
             self.actions.push_back(Action::Start { worker, group: group.id, slot, preload });
         }
+        self.groups.iter_mut().for_each(Group::count_turns);
         let actions = &mut self.actions;
         self.groups.retain(|group| {
             let gone = group.retired && group.workers() == 0;

@@ -17,6 +17,8 @@ pub(super) struct Group {
     pub(super) id: GroupId,
     pub(super) plan: Plan,
     pub(super) slots: Vec<Slot>,
+    /// By slot.
+    turns: Vec<Turn>,
     pub(super) retired: bool,
     /// Why it can't start, as it was logged.
     pub(super) complaint: Option<String>,
@@ -24,7 +26,38 @@ pub(super) struct Group {
     pub(super) change: Option<Change>,
 }
 
+/// Whose turn it is in a slot.
+#[derive(Clone, Copy, Debug, Default)]
+struct Turn {
+    /// Workers that have ceased to serve.
+    count: u32,
+    serving: Option<WorkerId>,
+}
+
 impl Group {
+    /// All its places are to be filled.
+    pub(super) fn new(id: GroupId, plan: Plan, now: Time) -> Self {
+        let slots: Vec<Slot> = (0..plan.slots).map(|slot| Slot::new(slot, now)).collect();
+        let turns = vec![Turn::default(); slots.len()];
+        Self { id, plan, slots, turns, retired: false, complaint: None, change: None }
+    }
+
+    /// Counts the workers that have ceased to serve, after whatever has happened.
+    pub(super) fn count_turns(&mut self) {
+        for (turn, slot) in self.turns.iter_mut().zip(&self.slots) {
+            let serving = slot.serving.as_ref().map(|life| life.id);
+            if turn.serving.is_some() && turn.serving != serving {
+                turn.count = turn.count.wrapping_add(1);
+            }
+            turn.serving = serving;
+        }
+    }
+
+    /// How many workers have ceased to serve in each place. Requests to one of them don't count at those that follow.
+    pub(super) fn turns(&self) -> impl Iterator<Item = u32> {
+        self.turns.iter().map(|turn| turn.count)
+    }
+
     pub(super) fn workers(&self) -> usize {
         self.slots.iter().map(|slot| slot.lives().count()).sum()
     }

@@ -7,6 +7,7 @@ use super::change::{CLOSING, HOLD};
 use super::event::{Action, Event, GroupId, Signal, Time, WorkerId};
 use super::fleet::Fleet;
 use super::plan::Plan;
+use crate::board::{self, TURNS};
 use crate::wire::control::{FromWorker, Reason};
 
 /// xorshift64*: the same run for the same seed.
@@ -54,6 +55,8 @@ struct Process {
     bridges: bool,
     /// When it was told to drain, until it said that it has closed.
     closing: Option<Time>,
+    /// Whose turn it was when it served.
+    turn: Option<u32>,
 }
 
 struct World {
@@ -151,6 +154,7 @@ impl World {
                             holds: None,
                             bridges: false,
                             closing: None,
+                            turn: None,
                         };
                         let other = self.processes.insert(worker, process);
                         assert!(other.is_none(), "a number used again");
@@ -362,7 +366,23 @@ impl World {
                 assert_eq!(self.processes.values().filter(elsewhere).count(), 0, "beside its predecessor");
             }
         }
+        self.check_turns();
         assert!(self.starts <= self.causes, "{} starts for {} causes", self.starts, self.causes);
+    }
+
+    /// Requests to a worker that serves count at it alone, whatever others of its place still have.
+    fn check_turns(&mut self) {
+        for (worker, process) in &mut self.processes {
+            let place = usize::try_from(process.slot).unwrap();
+            let Some(now) = self.fleet.turns(process.group).nth(place) else { continue };
+            if self.fleet.stage(*worker) == Some(board::Stage::Serving) {
+                assert_eq!(*process.turn.get_or_insert(now), now, "another has the turn of one that serves");
+            } else if let Some(turn) = process.turn {
+                let hurried = matches!(process.doing, Doing::Stopping | Doing::Killed);
+                assert_ne!(turn, now, "it has the turn, and does not serve");
+                assert!(hurried || turn % TURNS != now % TURNS, "two count in one tally");
+            }
+        }
     }
 
     fn namesake(&self, group: GroupId, plan: &Plan) -> bool {

@@ -20,6 +20,8 @@ pub(super) struct Board {
     words: SharedWords,
     descriptor: OwnedFd,
     layout: BoardLayout,
+    /// By slot, where our turns begin: workers of a supervisor before this one may finish what they have.
+    first_turns: Vec<u32>,
     /// The seats that no worker of ours has; whose worker ended first is given first, so that httpd's children can look what it did.
     free: RefCell<VecDeque<usize>>,
 }
@@ -39,10 +41,13 @@ impl Board {
     pub(super) fn new(descriptor: OwnedFd, layout: BoardLayout) -> io::Result<Rc<Board>> {
         let words = SharedWords::of(descriptor.try_clone()?, layout.words())?;
         let free = RefCell::new((0..layout.seats()).collect());
-        let board = Board { words, descriptor, layout, free };
+        let mut board = Board { words, descriptor, layout, first_turns: Vec::new(), free };
+        let next = |slot| board.look(|sight| sight.turn(slot).wrapping_add(1));
+        board.first_turns = (0..layout.slots()).map(next).collect();
         if let Some(register) = board.register() {
             register.found();
         }
+        (0..layout.slots()).for_each(|slot| board.set_turn(slot, 0));
         Ok(Rc::new(board))
     }
 
@@ -54,6 +59,13 @@ impl Board {
         let number = free.remove(place)?;
         self.register()?.take(number, slot);
         Some(Seat { board: Rc::clone(self), number })
+    }
+
+    /// So many workers of ours have ceased to serve in this place.
+    pub(super) fn set_turn(&self, slot: usize, turn: u32) {
+        if let (Some(register), Some(first)) = (self.register(), self.first_turns.get(slot)) {
+            register.set_turn(slot, first.wrapping_add(turn));
+        }
     }
 
     pub(super) fn set_causes(&self, slot: usize, causes: &[u32; CAUSES]) {

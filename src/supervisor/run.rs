@@ -44,6 +44,8 @@ pub(super) struct Supervisor {
     workers: Workers,
     coming: Option<Configuration>,
     told: Option<Told>,
+    /// Of the configuration before.
+    told_before: Option<Told>,
     finished: bool,
 }
 
@@ -94,6 +96,7 @@ impl Supervisor {
             workers: Workers::new()?,
             coming: None,
             told: None,
+            told_before: None,
             finished: false,
         })
     }
@@ -207,14 +210,18 @@ impl Supervisor {
                 Action::Finish => self.finished = true,
             }
         }
-        if let Some(told) = &self.told {
-            told.tell(&self.fleet);
-        }
         self.workers.tell(&self.fleet);
         for (id, group) in self.groups.all() {
             for (slot, causes) in self.fleet.causes(id).enumerate() {
                 group.board.set_causes(slot, causes);
             }
+            for (slot, turn) in self.fleet.turns(id).enumerate() {
+                group.board.set_turn(slot, turn);
+            }
+        }
+        // Who is woken by this looks at the boards.
+        for told in self.told.iter_mut().chain(&mut self.told_before) {
+            told.tell(&self.fleet);
         }
     }
 
@@ -260,10 +267,11 @@ impl Supervisor {
         let generation = coming.generation;
         let ids = self.fleet.configure(coming.plans(), self.now());
         let places = ids.iter().copied().zip(coming.places()).collect();
-        self.told = match coming.states.take().map(|memory| Told::new(memory, places)).transpose() {
+        let told = match coming.states.take().map(|memory| Told::new(memory, places)).transpose() {
             Ok(told) => told,
             Err(cause) => return self.misunderstood(&cause),
         };
+        self.told_before = std::mem::replace(&mut self.told, told).map(Told::succeeded);
         if let Err(cause) = self.groups.adopt(coming, ids) {
             return self.misunderstood(&cause);
         }
@@ -283,7 +291,8 @@ impl Supervisor {
             self.unlink();
             return self.leave(ORPHANED);
         }
-        (self.parent, self.coming, self.told, self.forgotten) = (None, None, None, true);
+        (self.parent, self.coming, self.forgotten) = (None, None, true);
+        self.told_before = self.told.take().map(Told::succeeded);
         self.fleet.configure(Vec::new(), self.now());
         self.act();
     }

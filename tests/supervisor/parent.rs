@@ -7,12 +7,13 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use mod_wsgi::board::BoardLayout;
+use mod_wsgi::board::{BoardLayout, Sight, States};
 use mod_wsgi::config::DaemonOptions;
 use mod_wsgi::os::channel::Channel;
-use mod_wsgi::os::memory::sealed;
+use mod_wsgi::os::memory::{SeenWords, SharedWords, sealed};
 use mod_wsgi::os::pidfd::{Exit, PidFd};
 use mod_wsgi::os::poll;
 use mod_wsgi::os::spawn::{Child, Streams, spawn};
@@ -30,6 +31,8 @@ pub(crate) struct Parent {
     generation: Cell<u32>,
     sockets: Cell<u32>,
     logs: RefCell<Vec<PathBuf>>,
+    /// What the supervisor tells children by, of each configuration.
+    told: RefCell<Vec<SharedWords>>,
 }
 
 /// A group and its sockets, which the parent keeps as long as the key stays.
@@ -55,7 +58,15 @@ impl Parent {
         let errors = append(&home.join("stderr"));
         let streams = Streams { stdin: nothing.as_fd(), stdout: errors.as_fd(), stderr: errors.as_fd() };
         let supervisor = spawn(program.as_fd(), c"mod_wsgi-supervisor", streams, there.into()).unwrap();
-        Self { home, supervisor, channel, generation: Cell::new(0), sockets: Cell::new(0), logs: RefCell::default() }
+        Self {
+            home,
+            supervisor,
+            channel,
+            generation: Cell::new(0),
+            sockets: Cell::new(0),
+            logs: RefCell::default(),
+            told: RefCell::default(),
+        }
     }
 
     pub(crate) fn group(&self, name: &str, key: &str, slots: usize) -> Group {
@@ -79,7 +90,10 @@ impl Parent {
         let path = self.home.join(format!("log.{generation}"));
         let (log, worker) = (append(&path), File::open(worker).unwrap());
         self.logs.borrow_mut().push(path);
-        self.say(&ToSupervisor::Begin { generation }, &[]);
+        let places = groups.iter().map(|group| group.listeners.len()).sum();
+        let (told, memory) = SharedWords::with_descriptor(States::words(places)).unwrap();
+        self.told.borrow_mut().push(told);
+        self.say(&ToSupervisor::Begin { generation }, &[memory.as_fd()]);
         for group in groups {
             let mut descriptors: Vec<BorrowedFd<'_>> =
                 group.listeners.iter().map(|listener| listener.as_fd()).collect();
@@ -91,6 +105,12 @@ impl Parent {
         assert_eq!(answered, [0], "the supervisor does not answer");
         let (answer, _) = self.channel.receive::<FromSupervisor>().unwrap().unwrap();
         assert_eq!(answer, FromSupervisor::Committed { generation });
+    }
+
+    /// What children of a configuration, counted from 1, sleep on who wait for its first group.
+    pub(crate) fn bell(&self, generation: usize) -> u32 {
+        let told = self.told.borrow();
+        States::new(told[generation - 1].words()).bell(0).unwrap().load(Ordering::SeqCst)
     }
 
     pub(crate) fn say(&self, what: &ToSupervisor, descriptors: &[BorrowedFd<'_>]) {
@@ -156,6 +176,13 @@ impl Group {
             log_level: 6,
             log: LogSettings::default(),
         }
+    }
+
+    /// Whose turn it is in a slot, as children see it.
+    pub(crate) fn turn(&self, slot: usize) -> u32 {
+        let layout = BoardLayout::new(self.options.processes(), self.options.threads());
+        let board = SeenWords::of(self.board.as_fd(), layout.words()).unwrap();
+        Sight::new(layout, &|place| board.read(place)).turn(slot)
     }
 
     /// Gives the worker of a slot a command, once one accepts; answers its process id and how many scripts it was to preload.

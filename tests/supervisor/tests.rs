@@ -16,6 +16,7 @@ pub(crate) const ALL: &[(&str, fn())] = &[
     ("starts_and_stops", starts_and_stops),
     ("a_crash_is_followed_at_once", a_crash_is_followed_at_once),
     ("a_replacement_is_warm", a_replacement_is_warm),
+    ("who_waits_hears_of_a_successor", who_waits_hears_of_a_successor),
     ("who_leaves_is_followed", who_leaves_is_followed),
     ("a_change_replaces_the_group_at_once", a_change_replaces_the_group_at_once),
     ("a_change_is_bridged", a_change_is_bridged),
@@ -84,6 +85,27 @@ fn a_replacement_is_warm() {
     parent.logged(&format!("(pid {before}) is to be replaced: maximum_requests."));
     parent.logged(&format!("(pid {before}) ended with status 0."));
     assert!(!parent.log().contains("wsgi:error"), "{}", parent.log());
+}
+
+fn who_waits_hears_of_a_successor() {
+    let parent = Parent::new("turn");
+    let shop = parent.group("shop", "a", 2);
+    parent.configure(&[&shop]);
+    shop.pid(0);
+    let (first, bell) = (shop.turn(0), parent.bell(1));
+    let other = shop.turn(1);
+    let (before, _) = shop.ask(0, "replace");
+    let heard = |generation, bell| until(|| parent.bell(generation) != bell, || "the bell".to_owned());
+    heard(1, bell);
+    // Whoever is woken sees it.
+    assert_eq!((shop.turn(0), shop.turn(1)), (first + 1, other));
+    shop.successor(0, before);
+    // A graceful restart: requests may still wait in children of before.
+    let bell = parent.bell(1);
+    parent.configure(&[&shop]);
+    heard(1, bell);
+    until(|| (shop.turn(0), shop.turn(1)) == (first + 2, other + 1), || "two successors".to_owned());
+    assert!(parent.bell(2) > 0);
 }
 
 fn who_leaves_is_followed() {

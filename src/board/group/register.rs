@@ -1,4 +1,5 @@
-//! The part of the board that the supervisor writes: who has which seat, and why workers of a place had to be followed by others.
+//! The part of the board that the supervisor writes: who has which seat, how many workers have ceased to serve in a place, and why they had
+//! to be followed by others.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -70,6 +71,13 @@ impl<'m> Register<'m> {
     pub fn set_stage(&self, seat: usize, stage: Stage) {
         if seat < self.layout.seats() {
             self.put(self.layout.entry(seat), stage as u32);
+        }
+    }
+
+    /// How many workers have ceased to serve in a place: whose turn it is.
+    pub fn set_turn(&self, slot: usize, turn: u32) {
+        if slot < self.layout.slots {
+            self.put(self.layout.turn(slot), turn);
         }
     }
 

@@ -51,6 +51,12 @@ impl<'m> Sight<'m> {
         Some(((self.read)(entry + 1), (self.read)(entry + 2), stage))
     }
 
+    /// How many workers have ceased to serve in a place.
+    #[must_use]
+    pub fn turn(&self, slot: usize) -> u32 {
+        if slot < self.layout.slots { (self.read)(self.layout.turn(slot)) } else { 0 }
+    }
+
     /// How often each cause had the worker of a place followed by another.
     #[must_use]
     pub fn causes(&self, slot: usize) -> [u32; CAUSES] {

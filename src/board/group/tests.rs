@@ -53,7 +53,10 @@ fn ms(milliseconds: u64) -> Duration {
 
 #[test]
 fn parts_lie_behind_each_other_and_seats_on_pages_of_their_own() {
-    assert_eq!((LAYOUT.seats(), LAYOUT.entry(0), LAYOUT.entry(10), LAYOUT.causes(2)), (10, 4, 44, 76));
+    assert_eq!(
+        (LAYOUT.seats(), LAYOUT.turn(1), LAYOUT.entry(0), LAYOUT.entry(10), LAYOUT.causes(2)),
+        (10, 5, 6, 46, 78)
+    );
     assert_eq!(LAYOUT.seat_words(), 16 + 3 * 64 + 512 * 4);
     assert_eq!(LAYOUT.seat(0), Some(PAGE..PAGE + LAYOUT.seat_words()));
     assert_eq!(LAYOUT.seat(9).map(|range| range.start), Some(10 * PAGE));

@@ -31,7 +31,7 @@ use supervisor::{Sent, Supervisor};
 use super::group::{Group, Groups};
 use crate::apache::hook::Startup;
 use crate::apache::{Level, MainState, Pool, Server, Started, log_main, log_startup, process, server};
-use crate::board::{BoardLayout, Layout};
+use crate::board::{BoardLayout, Layout, States};
 use crate::config::{ServerConfig, check_groups};
 use crate::os::memory::{SeenWords, SharedWords, sealed};
 use crate::wire::control::GroupSettings;
@@ -254,7 +254,7 @@ fn build(startup: &Startup<'_>, memory: Memory) -> Result<Option<Parent>, String
     let scoreboard = groups.iter().find_map(|group| group.settings.scoreboard);
     let scoreboard = scoreboard.map(SharedWords::for_readers).transpose().map_err(no_memory)?;
     let (scoreboard, scoreboard_descriptor) = scoreboard.unzip();
-    let (states, states_descriptor) = SharedWords::with_descriptor(columns).map_err(no_memory)?;
+    let (states, states_descriptor) = SharedWords::with_descriptor(States::words(columns)).map_err(no_memory)?;
     let supervisor = match supervisor {
         // Settings have the form of this build.
         Some(other) if build != executables.build => {

@@ -335,6 +335,52 @@ fn no_place_collects_workers_that_never_end() {
     assert_eq!(stage.asked(), ["Term 2", "start 11 in 0"]);
 }
 
+impl Stage {
+    fn turns(&self, group: u64) -> Vec<u32> {
+        self.fleet.turns(GroupId(group)).collect()
+    }
+}
+
+#[test]
+fn a_turn_is_over_when_a_worker_serves_no_more_however_that_comes() {
+    let mut stage = Stage::new(2, vec![plan("shop", "a", 2)]);
+    stage.ready(2);
+    stage.ready(3);
+    assert_eq!(stage.turns(1), [0, 0], "the first two");
+    stage.say(2, FromWorker::Replace { reason: Reason::MaximumRequests });
+    assert_eq!(stage.turns(1), [0, 0], "it serves on");
+    stage.ready(4);
+    assert_eq!(stage.turns(1), [1, 0]);
+    // It drains meanwhile, and ends.
+    stage.end(2);
+    assert_eq!(stage.turns(1), [1, 0]);
+    stage.say(3, FromWorker::Leaving { reason: Reason::RequestTimeout });
+    assert_eq!(stage.turns(1), [1, 1], "nobody serves: who is next counts its own");
+    stage.end(5);
+    stage.ready(6);
+    assert_eq!(stage.turns(1), [1, 1]);
+    stage.end(6);
+    assert_eq!(stage.turns(1), [1, 2]);
+    stage.configure(Vec::new());
+    stage.pass(3 * SECOND);
+    assert_eq!(stage.turns(1), [2, 2], "nobody follows");
+    assert_eq!(stage.turns(99), Vec::<u32>::new());
+}
+
+#[test]
+fn whose_tally_comes_round_again_has_ended_or_was_told_to() {
+    let mut stage = Stage::new(2, vec![plan("shop", "a", 1)]);
+    stage.ready(2);
+    let worker = |turn: u32| u64::from(turn) + 2;
+    for turn in 0..crate::board::TURNS {
+        stage.say(worker(turn), FromWorker::Replace { reason: Reason::RestartInterval });
+        stage.ready(worker(turn) + 1);
+        stage.pass(2 * SECOND);
+    }
+    assert_eq!(stage.turns(1), [crate::board::TURNS]);
+    assert!(stage.asked().contains(&"Term 2".to_owned()));
+}
+
 #[test]
 fn an_unfit_group_complains_once() {
     let mut stage = Stage::new(4, vec![plan("shop", "a", 2)]);

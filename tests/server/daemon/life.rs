@@ -250,6 +250,30 @@ wsgi_test!(a_graceful_signal_lets_requests_finish, groups, |site| {
     assert_ne!(pid(&server), first);
 });
 
+wsgi_test!(successors_have_all_their_threads_while_the_old_processes_finish, groups, |site| {
+    let server = act(site, "processes=2 threads=1 queue-timeout=20").start();
+    let (one, first) = held(&server, "/hold", "one");
+    let (two, second) = held(&server, "/hold", "two");
+    // No thread is free for this one.
+    let mut waiting = server.connect();
+    waiting.send_head(&Request::get("/pid"));
+    for id in [first, second] {
+        send(id, Signal::SIGUSR1);
+    }
+    let answered: u32 = waiting.response("GET").ok().parse().unwrap();
+    assert!(![first, second].contains(&answered));
+    let (three, third) = held(&server, "/hold", "three");
+    let (four, fourth) = held(&server, "/hold", "four");
+    assert_eq!(BTreeSet::from([first, second, third, fourth]).len(), 4);
+    let all = [("one", one, first), ("two", two, second), ("three", three, third), ("four", four, fourth)];
+    for (name, mut connection, id) in all {
+        release(&server, name);
+        assert_eq!(connection.response("GET").ok(), id.to_string());
+    }
+    wait_end(first);
+    wait_end(second);
+});
+
 wsgi_test!(the_wait_for_requests_is_limited_after_a_graceful_signal, groups, |site| {
     let setting = site.setting;
     for option in ["graceful-timeout=1", "eviction-timeout=1"] {

@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 
 use super::{act, edit, held, pid, release, replaced};
 use crate::harness::process::{command_line, descendants_of, is_alive, program, send, wait_end};
-use crate::harness::{Mpm, Server, Setting, Site, until, wsgi_test};
+use crate::harness::{Mpm, Request, Server, Setting, Site, until, wsgi_test};
 
 /// Eight clients ask for requests of ten milliseconds while `work` is done; every one must be answered.
 pub(super) fn under_load(server: &Server, work: impl FnOnce()) {
@@ -50,6 +50,22 @@ wsgi_test!(no_request_is_lost_by_graceful_restarts, groups_every_mpm, |site| {
             replaced(&server, before);
         }
     });
+});
+
+wsgi_test!(a_request_that_waits_in_an_old_child_is_served_by_the_successor, groups, |site| {
+    let server = act(site, "threads=1 queue-timeout=20").children(1).start();
+    let (mut held_one, first) = held(&server, "/hold", "one");
+    let mut waiting = server.connect();
+    waiting.send_head(&Request::get("/pid"));
+    // The only child has taken that one when it says no to this one.
+    let mut next = server.connect();
+    next.send("nonsense\r\n\r\n");
+    assert!(next.rest().contains("400"));
+    server.graceful();
+    assert_ne!(waiting.response("GET").ok(), first.to_string());
+    release(&server, "one");
+    assert_eq!(held_one.response("GET").ok(), first.to_string());
+    wait_end(first);
 });
 
 wsgi_test!(a_graceful_restart_brings_new_code_everywhere, groups, |site| {
