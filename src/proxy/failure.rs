@@ -31,9 +31,10 @@ pub(super) enum Failure {
     #[error("WSGI0364: the daemon process group {} can't start; its own lines in the error log say why", Quoted(group))]
     CantStart { group: Vec<u8> },
     #[error(
-        "WSGI0117: the socket {} of the daemon process group {} can't be reached: {cause}; see WSGISocketPrefix",
+        "WSGI0117: the socket {} of the daemon process group {} can't be reached: {cause}; {}",
         Quoted(path),
-        Quoted(group)
+        Quoted(group),
+        remedy(cause)
     )]
     Unreachable { group: Vec<u8>, path: Vec<u8>, cause: io::Error },
     #[error("WSGI0121: the request can't be sent to the daemon process group {}: {cause}", Quoted(group))]
@@ -79,6 +80,19 @@ pub(super) enum Failure {
     NoThreads { group: Vec<u8> },
     #[error("WSGI0361: httpd is stopping, the request to the daemon process group {} is given up", Quoted(group))]
     Stopping { group: Vec<u8> },
+}
+
+/// What makes a socket reachable again.
+fn remedy(cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        io::ErrorKind::NotFound => {
+            "somebody has removed its file; reload httpd (apachectl graceful), which makes it anew"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "let httpd's user enter its folder, or name another one in WSGISocketPrefix and reload httpd (apachectl graceful)"
+        }
+        _ => "see WSGISocketPrefix; a reload of httpd (apachectl graceful) makes missing sockets anew",
+    }
 }
 
 impl Failure {

@@ -35,7 +35,7 @@ pub enum FromSupervisor {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GroupSettings {
     pub name: Vec<u8>,
-    /// Digest of everything below: the same key means that running workers serve it right.
+    /// Digest of everything below, and the number of its sockets: the same key means that running workers serve it right.
     pub key: String,
     /// Shown to children in HELLO; 32 random bytes, kept over restarts with an unchanged key.
     pub secret: [u8; 32],

@@ -135,7 +135,9 @@ pub(super) const SOCKET_PREFIX: Directive = Directive {
     help: c"Path and first part of the name of daemon sockets",
     doc: "Where the sockets between httpd and its daemon processes are made, and how their names begin. A path that does not \
           start with `/` is taken below `ServerRoot`. httpd's children connect to them, so their user must be able to \
-          search the directory; and a socket's whole path is at most 107 bytes long.",
+          search the directory; and a socket's whole path is at most 107 bytes long.\n\n\
+          Another path counts from the next graceful restart on: the sockets are made anew, and new workers behind them. So are those whose \
+          files somebody has removed. Where they can't be made, the old ones are used on, and the error log says so.",
     apply: |place, words| {
         let path = place.surroundings.server_root_relative(words.value());
         let path = path.ok_or_else(|| words.bad_value("the path can't be put below ServerRoot; write it from / on"))?;
@@ -153,7 +155,7 @@ pub(super) const SOCKET_ROTATION: Directive = Directive {
     doc: "In C mod_wsgi: whether the sockets of daemon processes get new names at each restart of httpd, which cuts children \
           that finish their last requests off from them.",
     standing: Standing::LoadsWithoutEffect(
-        "sockets stay over a restart as long as their group's settings do, and old children keep theirs in any case",
+        "sockets stay over a restart as long as their group's settings and their places do, and old children keep theirs in any case",
     ),
     apply: |_, words| words.on_off().map(|_| ()),
     ..ROW

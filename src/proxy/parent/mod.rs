@@ -64,6 +64,9 @@ struct Parent {
 
 /// A group with its sockets.
 struct Ready {
+    /// Digest of what is configured: under the same one it keeps its sockets.
+    digest: String,
+    /// Their key is of these sockets, too.
     settings: GroupSettings,
     sockets: Sockets,
     board: OwnedFd,
@@ -200,6 +203,7 @@ fn build(startup: &Startup<'_>, memory: Memory) -> Result<Option<Parent>, String
     let now = SystemTime::now();
     let Memory { generation, mut next_ordinal, supervisor, groups: mut known, retired, build, programs: _ } = memory;
     let first = generation == 0;
+    let same_build = build == executables.build;
     let mut groups = Vec::with_capacity(wanted.len());
     let mut children = Vec::with_capacity(wanted.len());
     let mut columns = 0;
@@ -207,24 +211,30 @@ fn build(startup: &Startup<'_>, memory: Memory) -> Result<Option<Parent>, String
         wanted.into_iter().enumerate()
     {
         let worker = executables.worker(python.as_ref())?;
-        let same = known.iter().position(|one| one.name == settings.name && one.key == settings.key);
-        let (sockets, board) = match same {
-            Some(place) => {
-                let Remembered { sockets, board, .. } = known.swap_remove(place);
-                (sockets, Some(board).filter(|_| build == executables.build))
-            }
+        let same = known.iter().position(|one| one.name == settings.name && one.digest == settings.key);
+        let one_where = |fits: &dyn Fn(&Sockets) -> bool| {
+            same.filter(|place| known.get(*place).is_some_and(|one| fits(&one.sockets)))
+        };
+        let (sockets, board) = match one_where(&|sockets| sockets.are_those_of(&prefix, socket_owner)) {
+            Some(place) => known.swap_remove(place).used_on(same_build),
             None => {
                 let made = sockets::make(&prefix, next_ordinal, &settings.options, socket_owner);
                 next_ordinal += 1;
-                let sockets = match made {
-                    Ok(sockets) => sockets,
-                    Err(text) if first => return Err(text),
-                    Err(text) => {
-                        log_main(Level::Alert, format_args!("{text}; requests to this daemon process group fail"));
-                        Sockets { secret: [0; 32], paths: Vec::new(), listening: Vec::new() }
+                match (made, one_where(&|sockets| sockets.are_there(socket_owner))) {
+                    (Ok(sockets), _) => (sockets, None),
+                    (Err(text), _) if first => return Err(text),
+                    (Err(text), Some(place)) => {
+                        log_main(
+                            Level::Alert,
+                            format_args!("{text}; those of before are used on, but httpd would not start like this"),
+                        );
+                        known.swap_remove(place).used_on(same_build)
                     }
-                };
-                (sockets, None)
+                    (Err(text), None) => {
+                        log_main(Level::Alert, format_args!("{text}; requests to this daemon process group fail"));
+                        (Sockets::none(), None)
+                    }
+                }
             }
         };
         let (board, seen) = board_of(board, &settings).map_err(no_memory)?;
@@ -257,7 +267,7 @@ fn build(startup: &Startup<'_>, memory: Memory) -> Result<Option<Parent>, String
     let (states, states_descriptor) = SharedWords::with_descriptor(States::words(columns)).map_err(no_memory)?;
     let supervisor = match supervisor {
         // Settings have the form of this build.
-        Some(other) if build != executables.build => {
+        Some(other) if !same_build => {
             log_main(
                 Level::Notice,
                 format_args!("mod_wsgi has changed: daemon processes of before finish what they have, new ones follow"),
@@ -305,6 +315,9 @@ fn ready(
     config: Pool<'_>,
 ) -> Result<Ready, String> {
     use std::os::unix::ffi::OsStrExt as _;
+    let digest = settings.key;
+    // A worker serves one socket: with others the group is another one to the supervisor, and drains.
+    settings.key = format!("{digest}.{}", sockets.ordinal);
     settings.hosted = worker.preload.is_some();
     settings.secret = sockets.secret;
     settings.sockets = sockets.paths.iter().map(|path| path.as_os_str().as_bytes().to_vec()).collect();
@@ -315,7 +328,7 @@ fn ready(
         None => io::stderr().as_fd().try_clone_to_owned(),
     };
     let log = log.map_err(|error| format!("an error log can't be handed to daemon processes: {error}"))?;
-    Ok(Ready { settings, sockets, board, log, worker })
+    Ok(Ready { digest, settings, sockets, board, log, worker })
 }
 
 /// How the paths of sockets begin: `WSGISocketPrefix` and the number of this process.
@@ -391,7 +404,7 @@ impl Parent {
     fn into_memory(self) -> Memory {
         let groups = self.groups.into_iter().map(|group| Remembered {
             name: group.settings.name,
-            key: group.settings.key,
+            digest: group.digest,
             sockets: group.sockets,
             board: group.board,
         });

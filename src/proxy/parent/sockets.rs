@@ -1,8 +1,10 @@
-//! The listening sockets of groups: made once for a key, kept over restarts with the same key, removed when nobody uses them.
+//! The listening sockets of groups: made once for a key, kept over restarts with the same key as long as they are where they belong,
+//! removed when nobody uses them.
 
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -19,8 +21,42 @@ const RETIREMENT: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) struct Sockets {
     pub(super) secret: [u8; 32],
+    /// The number in their names.
+    pub(super) ordinal: u64,
     pub(super) paths: Vec<PathBuf>,
+    /// What was made at each path: device and inode, which nobody else gets while the socket is open.
+    pub(super) files: Vec<(u64, u64)>,
     pub(super) listening: Vec<OwnedFd>,
+}
+
+impl Sockets {
+    /// None, with which requests fail.
+    pub(super) fn none() -> Sockets {
+        Sockets { secret: [0; 32], ordinal: 0, paths: Vec::new(), files: Vec::new(), listening: Vec::new() }
+    }
+
+    /// Whether `make` would put them where they are, and they are still there.
+    pub(super) fn are_those_of(&self, prefix: &Path, owner: Option<u32>) -> bool {
+        let belongs = |(slot, path): (u32, &PathBuf)| *path == path_of(prefix, self.ordinal, slot);
+        (1..).zip(&self.paths).all(belongs) && self.are_there(owner)
+    }
+
+    /// Whether each path leads to what was made there, and that is the owner's. Somebody who tidies up may have removed it.
+    pub(super) fn are_there(&self, owner: Option<u32>) -> bool {
+        let found = |path: &PathBuf| path.symlink_metadata().ok();
+        let is_there = |(path, file): (&PathBuf, &(u64, u64))| {
+            found(path).is_some_and(|found| {
+                (found.dev(), found.ino()) == *file && owner.is_none_or(|owner| found.uid() == owner)
+            })
+        };
+        self.files.len() == self.paths.len() && self.paths.iter().zip(&self.files).all(is_there)
+    }
+}
+
+fn path_of(prefix: &Path, ordinal: u64, slot: u32) -> PathBuf {
+    let mut path = prefix.as_os_str().to_owned();
+    path.push(format!(".{ordinal}.{slot}.sock"));
+    path.into()
 }
 
 /// A path whose group is gone.
@@ -47,13 +83,13 @@ pub(super) fn make(
         send_buffer: options.send_buffer_size(),
         receive_buffer: options.receive_buffer_size(),
     };
-    let mut sockets = Sockets { secret: secret()?, paths: Vec::new(), listening: Vec::new() };
+    let mut sockets = Sockets { secret: secret()?, ordinal, ..Sockets::none() };
     for slot in 1..=options.processes() {
-        let mut path = prefix.as_os_str().to_owned();
-        path.push(format!(".{ordinal}.{slot}.sock"));
-        match one(Path::new(&path), how) {
-            Ok(listening) => {
-                sockets.paths.push(path.into());
+        let path = path_of(prefix, ordinal, slot);
+        match one(&path, how) {
+            Ok((listening, file)) => {
+                sockets.paths.push(path);
+                sockets.files.push(file);
                 sockets.listening.push(listening);
             }
             Err(text) => {
@@ -65,7 +101,8 @@ pub(super) fn make(
     Ok(sockets)
 }
 
-fn one(path: &Path, how: Listening) -> Result<OwnedFd, String> {
+/// The socket, and its file's device and inode.
+fn one(path: &Path, how: Listening) -> Result<(OwnedFd, (u64, u64)), String> {
     let length = path.as_os_str().len();
     if length > LONGEST_PATH {
         return Err(format!(
@@ -83,7 +120,11 @@ fn one(path: &Path, how: Listening) -> Result<OwnedFd, String> {
         remove(path);
         made = listen_at(path, how);
     }
-    made.map_err(|(step, error)| {
+    let file = |listening| match path.symlink_metadata() {
+        Ok(found) => Ok((listening, (found.dev(), found.ino()))),
+        Err(error) => Err(("look at", error)),
+    };
+    made.and_then(file).map_err(|(step, error)| {
         format!("can't {step} the socket {}: {error}; WSGISocketPrefix says where sockets are", path.display())
     })
 }
@@ -140,6 +181,25 @@ mod tests {
         assert_ne!(again.secret, sockets.secret);
         again.paths.iter().for_each(|path| remove(path));
         assert!(!again.paths[0].exists());
+    }
+
+    #[test]
+    fn sockets_are_known_again_by_prefix_owner_and_inode() {
+        let here = prefix("known");
+        let sockets = make(&here, 7, &DaemonOptions::default(), None).unwrap();
+        let own = nix::unistd::geteuid().as_raw();
+        assert!(sockets.are_those_of(&here, None) && sockets.are_those_of(&here, Some(own)));
+        assert!(!sockets.are_those_of(&here, Some(own + 1)));
+        assert!(!sockets.are_those_of(&prefix("kno"), None) && !sockets.are_those_of(&prefix("elsewhere"), None));
+        assert!(sockets.are_there(None));
+        std::fs::remove_file(&sockets.paths[0]).unwrap();
+        assert!(!sockets.are_there(None));
+        // Another one's: not reached by who connects there.
+        let other = make(&here, 7, &DaemonOptions::default(), None).unwrap();
+        assert!(!sockets.are_those_of(&here, None) && other.are_those_of(&here, None));
+        other.paths.iter().for_each(|path| remove(path));
+        // As a build wrote them that did not know the files.
+        assert!(!Sockets { files: Vec::new(), ..other }.are_there(None));
     }
 
     #[test]

@@ -30,9 +30,16 @@ pub(super) struct Memory {
 #[derive(Debug)]
 pub(super) struct Remembered {
     pub(super) name: Vec<u8>,
-    pub(super) key: String,
+    pub(super) digest: String,
     pub(super) sockets: Sockets,
     pub(super) board: OwnedFd,
+}
+
+impl Remembered {
+    /// Its sockets for the next configuration, and its board, which supervisor and workers of another build read otherwise.
+    pub(super) fn used_on(self, same_build: bool) -> (Sockets, Option<OwnedFd>) {
+        (self.sockets, Some(self.board).filter(|_| same_build))
+    }
 }
 
 /// The same as text; descriptors follow apart, the supervisor's channel first, then the groups' sockets and board, group by
@@ -51,9 +58,11 @@ struct Written {
 #[derive(Serialize, Deserialize)]
 struct WrittenGroup {
     name: Vec<u8>,
-    key: String,
+    digest: String,
     secret: [u8; 32],
+    ordinal: u64,
     paths: Vec<PathBuf>,
+    files: Vec<(u64, u64)>,
 }
 
 impl Memory {
@@ -95,9 +104,10 @@ impl Memory {
             None => (None, Vec::new()),
         };
         let groups = self.groups.into_iter().map(|group| {
-            descriptors.extend(group.sockets.listening);
+            let Sockets { secret, ordinal, paths, files, listening } = group.sockets;
+            descriptors.extend(listening);
             descriptors.push(group.board);
-            WrittenGroup { name: group.name, key: group.key, secret: group.sockets.secret, paths: group.sockets.paths }
+            WrittenGroup { name: group.name, digest: group.digest, secret, ordinal, paths, files }
         });
         let groups = groups.collect();
         let (programs, opened): (_, Vec<OwnedFd>) = self.programs.into_iter().unzip();
@@ -127,9 +137,10 @@ impl Memory {
         let groups = written.groups.into_iter().map(|group| {
             let listening: Vec<OwnedFd> = descriptors.by_ref().take(group.paths.len()).collect();
             let whole = listening.len() == group.paths.len();
-            let sockets = Sockets { secret: group.secret, paths: group.paths, listening };
+            let WrittenGroup { name, digest, secret, ordinal, paths, files } = group;
+            let sockets = Sockets { secret, ordinal, paths, files, listening };
             let board = descriptors.next().filter(|_| whole).ok_or("a socket is missing")?;
-            Ok(Remembered { name: group.name, key: group.key, sockets, board })
+            Ok(Remembered { name, digest, sockets, board })
         });
         let groups = groups.collect::<Result<_, &str>>()?;
         Ok(Memory {
@@ -155,9 +166,11 @@ mod tests {
     fn what_was_kept_is_found_again() {
         let group = |name: &str, count: usize| Remembered {
             name: name.into(),
-            key: "key".to_owned(),
+            digest: "digest".to_owned(),
             sockets: Sockets {
                 secret: [7; 32],
+                ordinal: 5,
+                files: vec![(1, 2); count],
                 paths: (0..count).map(|slot| format!("/run/{name}.{slot}").into()).collect(),
                 listening: (0..count).map(|_| File::open("/dev/null").unwrap().into()).collect(),
             },
@@ -179,7 +192,8 @@ mod tests {
         let groups: Vec<_> =
             found.groups.iter().map(|one| (one.name.as_slice(), one.sockets.listening.len())).collect();
         assert_eq!(groups, [(&b"one"[..], 2), (b"two", 1)]);
-        assert_eq!(found.groups[0].sockets.secret, [7; 32]);
+        let Sockets { secret, ordinal, files, .. } = &found.groups[0].sockets;
+        assert_eq!((*secret, *ordinal, files.as_slice()), ([7; 32], 5, &[(1, 2), (1, 2)][..]));
         assert_eq!(found.retired[0].path, PathBuf::from("/run/old"));
         let is_program = |name| File::from(found.programs[name].try_clone().unwrap()).metadata().unwrap().is_file();
         assert!(is_program("supervisor") && !is_program("worker"));

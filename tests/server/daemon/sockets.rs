@@ -8,9 +8,10 @@ use std::process::Command;
 use nix::unistd::User;
 use serde_json::{Value, json};
 
-use super::{act, is_root, pid, two_users};
+use super::restarts::under_load;
+use super::{act, edit, is_root, pid, replaced, two_users};
 use crate::harness::process::resident;
-use crate::harness::{Request, Server, Site, wsgi_test};
+use crate::harness::{Request, Server, Site, until, wsgi_test};
 
 /// The sockets in a folder of the site.
 fn sockets(server: &Server, folder: &str) -> Vec<PathBuf> {
@@ -288,4 +289,76 @@ wsgi_test!(sockets_keep_their_place_over_graceful_restarts, groups, |site| {
         assert_eq!(server.get("/pid").status, 200);
         assert_eq!(inodes(), before);
     }
+});
+
+wsgi_test!(a_corrected_prefix_counts_from_a_graceful_restart_on, groups, |site| {
+    if !is_root() {
+        return;
+    }
+    let site = site.file("locked/readme", "");
+    site.root.chmod("locked", 0o700);
+    let server = act(site.conf("WSGISocketPrefix locked/w").expect_log("WSGI0586"), "").start();
+    assert_eq!(server.get("/pid").status, 503);
+    assert!(server.wait_log("WSGI0117").message.contains("name another one in WSGISocketPrefix and reload"));
+    edit(&server, "WSGISocketPrefix locked/w", "");
+    server.graceful();
+    until("an answer", || (server.get("/pid").status == 200).then_some(()));
+    assert_eq!(sockets(&server, "run").len(), 1);
+});
+
+wsgi_test!(another_prefix_loses_no_request, groups, |site| {
+    let site = site.file("one/readme", "").file("two/readme", "").conf("WSGISocketPrefix one/w");
+    let server = act(site, "processes=2 threads=4").threads(16).children(2).start();
+    under_load(&server, || {
+        let before = pid(&server);
+        edit(&server, "one/w", "two/w");
+        server.graceful();
+        replaced(&server, before);
+        assert_eq!(sockets(&server, "two").len(), 2);
+        // Children of before may connect to the old ones still.
+        assert_eq!(sockets(&server, "one").len(), 2);
+    });
+    let root = server.root.path().to_owned();
+    server.stop(|_| {
+        for folder in ["one", "two"] {
+            let left = std::fs::read_dir(root.join(folder)).unwrap().flatten().map(|entry| entry.file_name());
+            assert_eq!(left.collect::<Vec<_>>(), ["readme"], "in {folder}");
+        }
+    });
+});
+
+wsgi_test!(a_prefix_that_can_not_be_is_said_and_changes_nothing, groups, |site| {
+    let server = act(site.conf("# prefix"), "").start();
+    pid(&server);
+    edit(&server, "# prefix", "WSGISocketPrefix nowhere/w");
+    server.allow_log("WSGI0586");
+    server.graceful();
+    let said = server.wait_log("can't bind the socket").message;
+    assert!(said.contains("nowhere/w.") && said.contains("httpd would not start"), "{said}");
+    for _ in 0..10 {
+        pid(&server);
+    }
+    // The next one begins where this one was.
+    edit(&server, "WSGISocketPrefix nowhere/w", "");
+    server.graceful();
+    pid(&server);
+    assert_eq!(server.log().iter().filter(|line| line.message.contains("can't bind the socket")).count(), 1);
+});
+
+wsgi_test!(removed_sockets_are_made_anew_by_a_graceful_restart, groups, |site| {
+    let server = act(site, "processes=2").start();
+    let before = pid(&server);
+    let old = sockets(&server, "run");
+    old.iter().for_each(|path| std::fs::remove_file(path).unwrap());
+    server.graceful();
+    replaced(&server, before);
+    let new = sockets(&server, "run");
+    assert!(new.len() == 2 && !old.contains(&new[0]), "{old:?} {new:?}");
+    // Another file in its place is as good as none.
+    std::fs::remove_file(&new[0]).unwrap();
+    drop(std::os::unix::net::UnixListener::bind(&new[0]).unwrap());
+    let before = pid(&server);
+    server.graceful();
+    replaced(&server, before);
+    server.allow_log("WSGI0117");
 });
