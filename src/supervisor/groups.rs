@@ -157,12 +157,15 @@ impl Groups {
     }
 }
 
+/// Removes the name of a socket.
+pub(super) fn unlink(path: &[u8]) {
+    let _gone = std::fs::remove_file(OsStr::from_bytes(path));
+}
+
 impl Group {
     /// Removes the names of its sockets. Whoever made them may have no right to by now (`httpd -X`).
     pub(super) fn unlink(&self) {
-        for path in &self.settings.sockets {
-            let _gone = std::fs::remove_file(OsStr::from_bytes(path));
-        }
+        self.settings.sockets.iter().for_each(|path| unlink(path));
     }
 
     pub(super) fn listener(&self, slot: u32) -> Option<BorrowedFd<'_>> {

@@ -10,14 +10,14 @@ use nix::sys::signal::Signal;
 use nix::unistd::getppid;
 
 use super::complain;
-use super::groups::{Configuration, Groups};
+use super::groups::{self, Configuration, Groups};
 use super::states::Told;
 use super::workers::{Source, Workers};
 use crate::os::channel::Channel;
 use crate::os::pidfd::PidFd;
 use crate::os::signals::Signals;
 use crate::os::{poll, spawn};
-use crate::supervise::{Action, Event, Fleet, GroupId, Time, WorkerId};
+use crate::supervise::{Action, Event, Fleet, GroupId, Level, Time, WorkerId};
 use crate::wire::control::{FromSupervisor, ToSupervisor, ToWorker};
 
 /// What workers are given where nobody says how long: httpd's own patience with its children.
@@ -36,8 +36,12 @@ pub(super) struct Supervisor {
     parent: Option<Channel>,
     /// Its process; none once all is to end.
     httpd: Option<PidFd>,
-    /// Another supervisor has taken over: what was begun is finished.
+    /// No configuration is in force: what was begun is finished. Another supervisor has taken over, or the module is gone from httpd.
     forgotten: bool,
+    /// Until when httpd is given for its next configuration; none while one is in force.
+    expected: Option<Time>,
+    /// Sockets that nobody else removes if it does not come.
+    left: Vec<Vec<u8>>,
     signals: Signals,
     fleet: Fleet,
     groups: Groups,
@@ -90,6 +94,8 @@ impl Supervisor {
             parent: Some(channel),
             httpd: Some(parent),
             forgotten: false,
+            expected: None,
+            left: Vec::new(),
             signals,
             fleet: Fleet::new(processors),
             groups: Groups::default(),
@@ -109,7 +115,11 @@ impl Supervisor {
             }
             self.fleet.tick(self.now());
             self.act();
+            if self.expected.is_some_and(|until| until <= self.now()) {
+                self.give_up();
+            }
             if self.forgotten && self.fleet.workers() == 0 {
+                self.unlink();
                 self.leave(Duration::ZERO);
             }
             let workers = &self.workers;
@@ -138,7 +148,8 @@ impl Supervisor {
         }
         all.extend(self.groups.logs_behind().map(|(id, log)| (Ready::Log(id), (log, PollFlags::POLLOUT))));
         let now = self.now();
-        let within = self.fleet.wake(now).map(|at| at.saturating_sub(now));
+        let wake = [self.fleet.wake(now), self.expected].into_iter().flatten().min();
+        let within = wake.map(|at| at.saturating_sub(now));
         let descriptors: Vec<_> = all.iter().map(|(_, wanted)| *wanted).collect();
         let places = poll::wait(&descriptors, within)?;
         Ok(places.into_iter().filter_map(|place| all.get(place)).map(|(ready, _)| *ready).collect())
@@ -234,7 +245,12 @@ impl Supervisor {
     fn hear_parent(&mut self) {
         while let Some(channel) = &self.parent {
             match channel.receive::<ToSupervisor>() {
+                Ok(Some((ToSupervisor::Wait { within, sockets }, _))) => {
+                    self.left = sockets;
+                    self.expected = Some(self.now().saturating_add(Duration::from_millis(within)));
+                }
                 Ok(Some((ToSupervisor::Begin { generation }, descriptors))) => {
+                    self.expected = None;
                     self.coming = Some(Configuration::new(generation, descriptors));
                 }
                 Ok(Some((ToSupervisor::Group(settings), descriptors))) => {
@@ -265,6 +281,7 @@ impl Supervisor {
 
     fn commit(&mut self, mut coming: Configuration) {
         let generation = coming.generation;
+        (self.forgotten, self.left) = (false, Vec::new());
         let ids = self.fleet.configure(coming.plans(), self.now());
         let places = ids.iter().copied().zip(coming.places()).collect();
         let told = match coming.states.take().map(|memory| Told::new(memory, places)).transpose() {
@@ -291,7 +308,31 @@ impl Supervisor {
             self.unlink();
             return self.leave(ORPHANED);
         }
-        (self.parent, self.coming, self.forgotten) = (None, None, true);
+        (self.parent, self.coming, self.left) = (None, None, Vec::new());
+        self.retire();
+    }
+
+    /// httpd has a configuration without this module, it seems. If it only took its time, there will be new groups at the same sockets.
+    fn give_up(&mut self) {
+        let level = Level::Notice;
+        for id in self.groups.all().map(|(id, _)| id).collect::<Vec<_>>() {
+            // Those that drain already are another matter.
+            let Some(group) = self.groups.get(id).filter(|_| self.fleet.places(id).next().is_some()) else { continue };
+            let name = String::from_utf8_lossy(&group.settings.name).into_owned();
+            if let Some(log) = self.groups.log(id) {
+                let text = format!(
+                    "WSGI0344: httpd was restarted, and nothing came for daemon group \"{name}\", so mod_wsgi is not loaded any more: its \
+                     processes finish what they have and end."
+                );
+                log.write(level as u8, nix::unistd::getpid().as_raw(), text.as_bytes());
+            }
+        }
+        self.retire();
+    }
+
+    /// No configuration holds any more.
+    fn retire(&mut self) {
+        (self.expected, self.forgotten) = (None, true);
         self.told_before = self.told.take().map(Told::succeeded);
         self.fleet.configure(Vec::new(), self.now());
         self.act();
@@ -315,14 +356,16 @@ impl Supervisor {
 
     /// Ends everything. The parent is heard no more: what it could still say is "stop".
     fn leave(&mut self, within: Duration) {
-        (self.parent, self.httpd, self.coming, self.forgotten) = (None, None, None, false);
+        (self.parent, self.httpd, self.coming) = (None, None, None);
+        (self.forgotten, self.expected) = (false, None);
         self.fleet.stop(within, self.now());
         self.act();
     }
 
-    /// httpd is at its end. While it goes on, the next supervisor's workers listen at the same paths.
+    /// httpd is at its end, or done with us. While it goes on, the next supervisor's workers listen at the same paths.
     fn unlink(&self) {
         self.groups.all().for_each(|(_, group)| group.unlink());
+        self.left.iter().for_each(|path| groups::unlink(path));
     }
 
     fn last_lines(mut self) -> io::Result<()> {

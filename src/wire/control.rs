@@ -20,6 +20,9 @@ pub enum ToSupervisor {
     Group(Box<GroupSettings>),
     /// The configuration is whole. Groups that it does not name drain and end.
     Commit,
+    /// httpd has given its configuration up for another. If that has not come after so many milliseconds, it is one without this module,
+    /// in which nobody speaks to the supervisor any more: all groups drain, it removes these sockets and ends. What comes later counts.
+    Wait { within: u64, sockets: Vec<Vec<u8>> },
     /// httpd stops: TERM to all workers, KILL after the time given (milliseconds), then the supervisor ends.
     Stop { within: u64 },
 }

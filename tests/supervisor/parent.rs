@@ -202,6 +202,10 @@ impl Group {
         Some(answer)
     }
 
+    pub(crate) fn path(&self, slot: usize) -> &Path {
+        &self.paths[slot]
+    }
+
     pub(crate) fn pid(&self, slot: usize) -> i32 {
         self.ask(slot, "who").0
     }

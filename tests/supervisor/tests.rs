@@ -1,6 +1,7 @@
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -36,6 +37,9 @@ pub(crate) const ALL: &[(&str, fn())] = &[
     ("who_does_not_listen_is_killed", who_does_not_listen_is_killed),
     ("a_signal_ends_everything", a_signal_ends_everything),
     ("httpd_may_close_the_channel", httpd_may_close_the_channel),
+    ("httpd_may_have_another_configuration_without_us", httpd_may_have_another_configuration_without_us),
+    ("a_configuration_that_is_waited_for_changes_nothing", a_configuration_that_is_waited_for_changes_nothing),
+    ("a_configuration_may_come_late", a_configuration_may_come_late),
     ("httpd_may_be_killed", httpd_may_be_killed),
     ("nonsense_from_httpd_ends_everything", nonsense_from_httpd_ends_everything),
 ];
@@ -382,6 +386,68 @@ fn httpd_may_close_the_channel() {
     drop(channel);
     gone(&child.pidfd);
     assert_eq!(child.pidfd.wait().unwrap(), Some(Exit::Status(0)));
+}
+
+fn wait(parent: &Parent, within: Duration, sockets: &[&Path]) {
+    let sockets = sockets.iter().map(|path| path.as_os_str().as_bytes().to_vec()).collect();
+    parent.say(&ToSupervisor::Wait { within: u64::try_from(within.as_millis()).unwrap(), sockets }, &[]);
+}
+
+fn httpd_may_have_another_configuration_without_us() {
+    let parent = Parent::new("unloaded");
+    let (shop, gone_group) = (parent.group("shop", "a", 2), parent.group("blog", "a", 1));
+    parent.configure(&[&shop, &gone_group]);
+    let workers = [shop.pid(0), shop.pid(1)].map(watch);
+    parent.configure(&[&shop]);
+    let retired = parent.home.join("retired.sock");
+    File::create(&retired).unwrap();
+    wait(&parent, Duration::from_millis(100), &[shop.path(0), shop.path(1), &retired]);
+    assert_eq!(parent.end(), Exit::Status(0));
+    assert!(!workers.iter().any(lives));
+    assert!(!shop.path(0).exists() && !shop.path(1).exists() && !retired.exists());
+    parent.logged("WSGI0344: httpd was restarted, and nothing came for daemon group \"shop\"");
+    // In order, as a group that is gone.
+    assert_eq!(parent.times("WSGI0344"), 1, "{}", parent.log());
+    assert!(!parent.log().contains("wsgi:error"), "{}", parent.log());
+}
+
+fn a_configuration_that_is_waited_for_changes_nothing() {
+    let parent = Parent::new("between");
+    let shop = parent.group("shop", "a", 1);
+    parent.configure(&[&shop]);
+    let before = shop.pid(0);
+    wait(&parent, Duration::from_secs(3600), &[shop.path(0)]);
+    assert_eq!(shop.pid(0), before);
+    parent.configure(&[&shop]);
+    let (after, _) = shop.successor(0, before);
+    let begun = Instant::now();
+    let within = Duration::from_millis(300);
+    wait(&parent, within, &[shop.path(0)]);
+    parent.configure(&[&shop]);
+    let (last, _) = shop.successor(0, after);
+    // It has come, so nothing ends when that time is over.
+    while begun.elapsed() < 2 * within {
+        assert_eq!(shop.pid(0), last);
+    }
+    assert!(shop.path(0).exists());
+    assert!(!parent.log().contains("WSGI0344"), "{}", parent.log());
+    parent.stop(STOP);
+}
+
+fn a_configuration_may_come_late() {
+    let parent = Parent::new("late");
+    let shop = parent.group("shop", "a", 1);
+    parent.configure(&[&shop]);
+    let before = shop.pid(0);
+    let old = watch(before);
+    wait(&parent, Duration::ZERO, &[shop.path(0)]);
+    parent.logged("WSGI0344");
+    // While the old worker drains.
+    parent.configure(&[&shop]);
+    shop.successor(0, before);
+    gone(&old);
+    assert!(shop.path(0).exists());
+    parent.stop(STOP);
 }
 
 fn httpd_may_be_killed() {

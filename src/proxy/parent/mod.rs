@@ -172,18 +172,22 @@ fn predecessor_ended() {}
 /// The configuration goes: on a graceful restart what serves is kept for the next, else all ends. Nothing in a forked child.
 pub(super) fn end() {
     let Some(parent) = locked().take().filter(|parent| parent.pid == std::process::id()) else { return };
+    let retired = parent.retired.iter().map(|one| &one.path);
+    let paths = parent.groups.iter().flat_map(|group| &group.sockets.paths).chain(retired);
     if process::is_graceful_restart() {
+        if let Some(supervisor) = &parent.supervisor {
+            supervisor.await_next(paths);
+        }
         parent.into_memory().keep();
         return;
     }
-    let Parent { supervisor, groups, retired, .. } = parent;
-    if let Some(supervisor) = supervisor
+    let paths: Vec<PathBuf> = paths.cloned().collect();
+    if let Some(supervisor) = parent.supervisor
         && let Err(text) = supervisor.stop()
     {
         log_main(Level::Warning, format_args!("{text}"));
     }
-    let paths = groups.iter().flat_map(|group| &group.sockets.paths).chain(retired.iter().map(|one| &one.path));
-    paths.for_each(|path| sockets::remove(path));
+    paths.iter().for_each(|path| sockets::remove(path));
 }
 
 fn locked() -> MutexGuard<'static, Option<Parent>> {

@@ -3,9 +3,12 @@
 use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::poll::PollFlags;
 use nix::sys::signal::Signal;
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::sys::time::{TimeVal, TimeValLike as _};
@@ -21,6 +24,9 @@ use crate::wire::control::{FromSupervisor, GroupSettings, ToSupervisor};
 const STOP: Duration = Duration::from_millis(3000);
 /// The supervisor has a little more, to see it through.
 const PATIENCE: Duration = Duration::from_millis(3500);
+/// So long it waits for the next configuration: reading one is a matter of milliseconds, unless names must be looked up or programs
+/// asked for passwords.
+const BETWEEN: Duration = Duration::from_secs(30);
 /// A supervisor that does not read for so long is broken.
 const SEND_SECONDS: i64 = 5;
 
@@ -70,7 +76,8 @@ impl Supervisor {
             Err(error) => return Err(error),
         };
         let supervisor = Supervisor::of(pid, process, Channel::from_fd(channel))?;
-        Ok(supervisor.is_alive().then_some(supervisor))
+        // While the module was not loaded it may have ended, and another process have its number.
+        Ok((supervisor.is_alive() && supervisor.listens()).then_some(supervisor))
     }
 
     fn of(pid: Pid, process: PidFd, channel: Channel) -> io::Result<Supervisor> {
@@ -85,6 +92,13 @@ impl Supervisor {
     /// What must be kept to know it `again`.
     pub(super) fn into_kept(self) -> (i32, OwnedFd) {
         (self.pid.as_raw(), self.channel.into())
+    }
+
+    /// Whether it has not closed its end of the channel.
+    fn listens(&self) -> bool {
+        // An end is told in any case, what it has said is not asked for.
+        poll::wait(&[(self.channel.as_fd(), PollFlags::empty())], Some(Duration::ZERO))
+            .is_ok_and(|ended| ended.is_empty())
     }
 
     fn is_alive(&self) -> bool {
@@ -113,6 +127,14 @@ impl Supervisor {
         self.channel.set_nonblocking(true)?;
         while let Ok(Some((FromSupervisor::Committed { .. }, _))) = self.channel.receive::<FromSupervisor>() {}
         self.channel.set_nonblocking(false)
+    }
+
+    /// Has it wait for the next configuration, which may be one without the module: then nobody else would end it, nor remove these sockets.
+    pub(super) fn await_next<'p>(&self, sockets: impl Iterator<Item = &'p PathBuf>) {
+        let sockets = sockets.map(|path| path.as_os_str().as_bytes().to_vec()).collect();
+        let within = u64::try_from(BETWEEN.as_millis()).unwrap_or(u64::MAX);
+        // One that is broken is found so when it is told the next.
+        let _sent = self.channel.send(&ToSupervisor::Wait { within, sockets }, &[]);
     }
 
     /// Leaves it to itself: its workers finish what they have begun, and it ends.

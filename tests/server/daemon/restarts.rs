@@ -256,6 +256,29 @@ wsgi_test!(a_supervisor_that_is_told_to_end_is_followed_by_one_that_serves, grou
     assert_ne!(pid(&server), before);
 });
 
+wsgi_test!(without_the_module_its_processes_end_and_with_it_there_are_new_ones, groups, |site| {
+    let server = act(site, "processes=2").start();
+    pid(&server);
+    let old = descendants_of(supervisor(&server).unwrap());
+    let with = server.root.read("conf/httpd.conf");
+    // As `a2dismod wsgi` has it.
+    let without: Vec<&str> =
+        with.lines().filter(|line| !line.starts_with("WSGI") && !line.contains("wsgi_module")).collect();
+    server.root.write("conf/httpd.conf", without.join("\n"));
+    // What httpd says of the end of a process that nobody told it about.
+    server.allow_log("long lost child came home");
+    server.graceful();
+    assert!(supervisor(&server).is_some(), "it gives httpd some time to read its configuration");
+    until("the end of the supervisor", || supervisor(&server).is_none().then_some(()));
+    assert!(!old.iter().any(|id| is_alive(*id)));
+    let names = || std::fs::read_dir(server.root.join("run")).unwrap().flatten().map(|entry| entry.file_name());
+    assert!(!names().any(|name| name.to_string_lossy().ends_with(".sock")), "{:?}", names().collect::<Vec<_>>());
+    assert!(server.log_text().contains("WSGI0344"), "{}", server.log_text());
+    server.root.write("conf/httpd.conf", with);
+    server.graceful();
+    assert!(!old.contains(&pid(&server)));
+});
+
 wsgi_test!(groups_that_nobody_asks_are_there_and_gone_again, groups, |site| {
     let setting: Setting = site.setting;
     for number in [1, 20] {
