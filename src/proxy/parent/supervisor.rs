@@ -182,3 +182,21 @@ impl Supervisor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_supervisor_is_known_again_by_its_channel_and_not_by_its_number_alone() {
+        let own = nix::unistd::getpid().as_raw();
+        let (ours, theirs) = Channel::pair().unwrap();
+        let known = Supervisor::again(own, ours.into()).unwrap().unwrap();
+        // What it has said is no end.
+        theirs.send(&FromSupervisor::Committed { generation: 1 }, &[]).unwrap();
+        assert!(known.listens());
+        let (pid, channel) = known.into_kept();
+        drop(theirs);
+        assert!(Supervisor::again(pid, channel).unwrap().is_none());
+    }
+}
