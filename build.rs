@@ -45,6 +45,10 @@ fn language() -> u64 {
 
 #[cfg(feature = "worker")]
 mod python {
+    use std::fs;
+    use std::os::unix::fs::MetadataExt as _;
+    use std::process::Command;
+
     use super::Missing;
 
     /// The Python that `PYO3_PYTHON` names (Debian's by `.cargo/config.toml`): it must come with a shared libpython, but for what Python's
@@ -62,6 +66,7 @@ mod python {
         }
         println!("cargo:rustc-env=WSGI_PYTHON_VERSION={}", python.version());
         println!("cargo:rustc-env=WSGI_PYTHON_EXECUTABLE={}", python.executable().unwrap_or_default());
+        println!("cargo:rustc-env=WSGI_PYTHON_RELEASE={}", release(python).unwrap_or_default());
         if cfg!(feature = "hosted") {
             return hosted();
         }
@@ -74,6 +79,17 @@ mod python {
             "Python {} was built without a shared libpython, which a module of httpd must link: set PYO3_PYTHON to one that has it (Debian: /usr/bin/python3 with python3-dev).",
             python.version()
         ))
+    }
+
+    /// With patch level; and by what to know that the interpreter is still the one of the build: size in bytes, and when it was changed,
+    /// which packages bring along.
+    fn release(python: &pyo3_build_config::InterpreterConfig) -> Option<String> {
+        let executable = python.executable()?;
+        println!("cargo:rerun-if-changed={executable}");
+        let ask = ["-I", "-c", "import platform; print(platform.python_version())"];
+        let said = Command::new(executable).args(ask).output().ok().filter(|said| said.status.success())?;
+        let found = fs::metadata(executable).ok()?;
+        Some(format!("{} {} {}", String::from_utf8(said.stdout).ok()?.trim(), found.len(), found.mtime()))
     }
 
     /// Python's executable brings Python along.

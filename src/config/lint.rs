@@ -5,9 +5,14 @@
 //! Every sentence names the line, what happens, and what to write instead. What a single line shows by itself is said
 //! where that line is read, in `table`.
 
+mod homes;
+mod named;
+
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+
+pub use homes::Installation;
 
 use super::check::{Server, all, line_of, own_aliases};
 use super::group::fixed_name;
@@ -65,6 +70,11 @@ pub struct Facts<'f> {
     pub sockets: Option<SocketDirectory>,
     /// The module's own Python.
     pub python: Python,
+    pub own: Installation,
+    /// The text of the `pyvenv.cfg` in a home; none where it can't be read.
+    pub environment: &'f dyn Fn(&Path) -> Option<String>,
+    /// The standard library, of the module's version, of the installation whose interpreter is in this folder; links followed.
+    pub library: &'f dyn Fn(&Path) -> Option<PathBuf>,
     /// The Python of a group's processes, as far as it is known.
     pub python_of: &'f dyn Fn(&DaemonGroup) -> Python,
 }
@@ -76,11 +86,14 @@ pub fn lint<'a>(
 ) -> Vec<String> {
     let servers = all(servers);
     let mounts = mounts(&servers);
-    let mut found = unused_groups(&servers);
+    let (failing, meant) = named::groups_that_fail(&servers);
+    let mut found = unused_groups(&servers, &meant);
+    found.extend(failing);
     found.extend(both_modes(&servers, &mounts));
     found.extend(two_groups(&mounts));
     found.extend(missing_scripts(&servers, &mounts, facts.look));
     found.extend(missing_directories(&servers, facts.look));
+    found.extend(homes::foreign_homes(&servers, &mounts, facts));
     if servers.iter().any(|server| !server.config.daemons.is_empty()) {
         found.extend(facts.sockets.as_ref().and_then(closed_directory));
     }
@@ -156,8 +169,9 @@ fn is_below(outer: &[u8], path: &[u8]) -> bool {
     path.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
-fn unused_groups(servers: &[Server<'_>]) -> Vec<String> {
-    let mut named: Vec<&[u8]> = Vec::new();
+/// `meant`: those that a mistyped name stands for.
+fn unused_groups(servers: &[Server<'_>], meant: &[&[u8]]) -> Vec<String> {
+    let mut named: Vec<&[u8]> = meant.to_vec();
     for ServerConfig { chosen, aliases, process, .. } in servers.iter().map(|server| server.config) {
         if chosen.dispatches {
             return Vec::new();
@@ -418,14 +432,20 @@ fn everybody_is_believed(servers: &[Server<'_>]) -> Vec<String> {
     servers.iter().filter(is_open).map(sentence).collect()
 }
 
+/// Whether httpd's own children run applications, if there are any.
+fn runs_embedded(servers: &[Server<'_>], mounts: &[Mount<'_>]) -> bool {
+    let restricted = servers.first().is_some_and(|main| main.config.process.restrict_embedded);
+    let has_groups = servers.iter().any(|server| !server.config.daemons.is_empty());
+    let runs_here = |mount: &Mount<'_>| matches!(mount.processes, Processes::Unsaid | Processes::Group(b""));
+    !restricted && (!has_groups || mounts.iter().any(runs_here))
+}
+
 /// Lines about the GIL for processes whose Python can't do that. Children of httpd count where they may run applications.
 fn vain_gil(servers: &[Server<'_>], mounts: &[Mount<'_>], facts: &Facts<'_>) -> Vec<String> {
     let Some(main) = servers.first() else { return Vec::new() };
     let process = &main.config.process;
     let groups = || servers.iter().flat_map(|server| &server.config.daemons);
-    let runs_here = |mount: &Mount<'_>| matches!(mount.processes, Processes::Unsaid | Processes::Group(b""));
-    let embedded = !process.restrict_embedded && (groups().next().is_none() || mounts.iter().any(runs_here));
-    let children = embedded.then_some((&b""[..], facts.python));
+    let children = runs_embedded(servers, mounts).then_some((&b""[..], facts.python));
     let daemons = groups().map(|group| (group.name.as_slice(), (facts.python_of)(group)));
     let all: Vec<(&[u8], Python)> = children.into_iter().chain(daemons).collect();
     let named = |is_vain: &dyn Fn(&[u8], Python) -> bool| {

@@ -8,7 +8,20 @@ const ALIAS: &str = "WSGIScriptAlias / /srv/shop.wsgi";
 
 /// Where all paths exist but those with "no" in their names, and httpd has one child.
 fn facts() -> Facts<'static> {
-    Facts { look: &look, children: Some(1), sockets: None, python: python(3, 11), python_of: &python_of }
+    Facts {
+        look: &look,
+        children: Some(1),
+        sockets: None,
+        python: python(3, 11),
+        own: Installation {
+            executable: "/usr/bin/python3".into(),
+            library: Some("/usr/lib/python3.11".into()),
+            release: Some("3.11.2".to_owned()),
+        },
+        environment: &environment,
+        library: &library,
+        python_of: &python_of,
+    }
 }
 
 fn python(major: u32, minor: u32) -> Python {
@@ -20,6 +33,29 @@ fn python_of(group: &DaemonGroup) -> Python {
     let home = group.options.python_home.as_deref().map(|home| String::from_utf8_lossy(home).into_owned());
     let version = home.and_then(|home| home.strip_prefix("/venv/")?.parse().ok());
     version.map_or_else(|| python(3, 11), |minor| python(3, minor))
+}
+
+/// That of `/venv/own` and the like.
+fn environment(home: &Path) -> Option<String> {
+    let lines = match home.to_str()?.strip_prefix("/venv/")? {
+        "own" => "home = /usr/bin\nversion = 3.11.2",
+        "upgraded" => "home = /usr/bin\nversion = 3.11.1",
+        "linked" => "home = /bin\nversion = 3.11.1",
+        "copy" => "home = /opt/3.11.2/bin\nversion = 3.11.2",
+        "pyenv" => "home = /opt/3.11.7/bin\nversion_info = 3.11.7.final.0",
+        "nowhere" => "home = /nowhere/bin\nversion = 3.11.7",
+        "silent" => "home = /opt/3.11.7/bin",
+        "13" => "home = /opt/3.13.0/bin\nversion = 3.13.0",
+        _ => return None,
+    };
+    Some(lines.to_owned())
+}
+
+fn library(folder: &Path) -> Option<PathBuf> {
+    match folder.to_str()? {
+        "/usr/bin" | "/bin" => Some("/usr/lib/python3.11".into()),
+        path => Some(format!("{}/lib/python3.11", path.strip_prefix("/opt/")?.strip_suffix("/bin")?).into()),
+    }
 }
 
 fn look(path: &Path) -> Seen {
@@ -73,7 +109,6 @@ fn assert_said(said: &[String], texts: &[&str], about: &str) {
 #[test]
 fn a_group_that_no_line_leads_to_is_named() {
     one(&[SHOP, ALIAS], &["WSGI0580", "\"shop\" of the main server", "WSGIProcessGroup shop"]);
-    one(&[SHOP, ALIAS, "WSGIProcessGroup Shop"], &["WSGI0580"]);
     several(&[("main", &[]), ("blog", &[SHOP, ALIAS])], &["WSGI0580", "the virtual host \"blog\""]);
 }
 
@@ -94,6 +129,109 @@ fn a_group_that_any_line_may_lead_to_is_not() {
         one(&[SHOP, line], &[]);
         several(&[("main", &[SHOP]), ("host", &[line])], &[]);
     }
+}
+
+#[test]
+fn a_line_that_names_no_group_is_named() {
+    const NAME: &str = "WSGIProcessGroup Shop";
+    let texts = &["WSGI0589", "WSGIProcessGroup Shop in the main server", "WSGI0151", "mean \"shop\"?", "lower case"];
+    one(&[SHOP, ALIAS, NAME], texts);
+    one(&[ALIAS, "WSGIProcessGroup shop"], &["WSGI0589", "WSGI0150", "%{GLOBAL}"]);
+    one(
+        &[SHOP, CHOICE, ALIAS, "</srv/wiki/> WSGIProcessGroup wiki"],
+        &["WSGI0589", "WSGIProcessGroup wiki, in the section \"/srv/wiki/\" of the main server,", "WSGI0151"],
+    );
+    one(
+        &[SHOP, CHOICE, "WSGIScriptAlias /x /srv/x.wsgi process-group=wiki"],
+        &["WSGI0589", "WSGIScriptAlias /x ... process-group=wiki in the main server"],
+    );
+    one(&[SHOP, CHOICE, "WSGIHandlerScript h /srv/x.wsgi process-group=wiki"], &["WSGI0589", "WSGIHandlerScript"]);
+    several(&[("main", &[SHOP]), ("shop", &[ALIAS, NAME])], &["WSGI0589", "the virtual host \"shop\""]);
+    // Once for the main server, and not for each host that has its lines.
+    several(&[("main", &[SHOP, CHOICE, NAME]), ("a", &[ALIAS]), ("b", &[ALIAS])], &["WSGI0589"]);
+    for fine in [
+        "WSGIProcessGroup %{GLOBAL}",
+        "WSGIProcessGroup %{ENV:GROUP}",
+        "WSGIProcessGroup %{HOST}",
+        "WSGIScriptAlias /x /srv/x.wsgi process-group=%{SERVER}",
+    ] {
+        one(&[ALIAS, fine], &[]);
+    }
+    one(&[NAME, "WSGIDispatchScript /srv/x.wsgi"], &[]);
+    several(&[("main", &[CHOICE]), ("shop", &[SHOP, ALIAS])], &[]);
+}
+
+#[test]
+fn a_line_that_names_the_group_of_another_host_is_named() {
+    let shop = ("shop", &[SHOP, CHOICE, ALIAS][..]);
+    let texts =
+        &["WSGI0590", "WSGIProcessGroup shop in the virtual host \"blog\"", "of the virtual host \"shop\"", "WSGI0152"];
+    several(&[("main", &[]), shop, ("blog", &[ALIAS, CHOICE])], texts);
+    several(&[("main", &[]), shop, ("blog", &[ALIAS, "</srv/> WSGIProcessGroup shop"])], &["WSGI0590", "\"/srv/\""]);
+    let alias = "WSGIScriptAlias /x /srv/x.wsgi process-group=shop";
+    several(&[("main", &[]), shop, ("blog", &[alias])], &["WSGI0590", "WSGIScriptAlias /x"]);
+    several(&[("main", &[]), shop, ("shop", &[ALIAS, CHOICE])], &[]);
+    several(&[("main", &[SHOP]), ("blog", &[ALIAS, CHOICE])], &[]);
+    // It holds in the owner, too.
+    several(&[("main", &[CHOICE, "</srv/> WSGIProcessGroup shop"]), shop, ("blog", &[])], &[]);
+}
+
+#[test]
+fn a_line_that_leads_to_a_group_without_threads_is_named() {
+    const SERVICE: &str = "WSGIDaemonProcess mail threads=0";
+    const IMPORT: &str = "WSGIImportScript /srv/mail.py process-group=mail application-group=%{GLOBAL}";
+    one(&[SERVICE, IMPORT], &[]);
+    for line in
+        ["WSGIProcessGroup mail", "</srv/> WSGIProcessGroup mail", "WSGIScriptAlias /x /srv/x.wsgi process-group=mail"]
+    {
+        one(&[SERVICE, IMPORT, line], &["WSGI0591", "mail", "threads=0", "WSGI0360"]);
+    }
+    let both = "WSGIScriptAlias /x /srv/x.wsgi process-group=mail application-group=%{GLOBAL}";
+    one(&[SERVICE, IMPORT, both], &["WSGI0591"]);
+}
+
+#[test]
+fn an_environment_of_another_version_in_embedded_mode_is_named() {
+    const HOME: &str = "WSGIPythonHome /venv/13";
+    let texts = &[
+        "WSGI0593",
+        "WSGIPythonHome \"/venv/13\"",
+        "of Python 3.13",
+        "have Python 3.11",
+        "/usr/bin/python3 -m venv",
+        "WSGI0303",
+    ];
+    one(&[HOME], texts);
+    one(&[HOME, ALIAS], texts);
+    one(&[HOME, SHOP, CHOICE, ALIAS, "WSGIScriptAlias /x /srv/x.wsgi process-group=%{GLOBAL}"], texts);
+    one(&[HOME, SHOP, CHOICE, ALIAS], &[]);
+    one(&[HOME, ALIAS, "WSGIRestrictEmbedded On"], &[]);
+    one(&["WSGIPythonHome /venv/own", ALIAS], &[]);
+    one(&["WSGIPythonHome /venv/silent", ALIAS], &[]);
+}
+
+#[test]
+fn an_environment_with_another_standard_library_is_named() {
+    let texts = &[
+        "WSGI0594",
+        "\"/venv/pyenv\"",
+        "of Python 3.11.7 in /opt/3.11.7/bin",
+        "is 3.11.2",
+        "/usr/lib/python3.11",
+        "-m venv",
+    ];
+    one(&["WSGIPythonHome /venv/pyenv", ALIAS], texts);
+    one(&["WSGIPythonHome /venv/pyenv", SHOP, CHOICE, ALIAS], texts);
+    one(&["WSGIDaemonProcess shop python-home=/venv/pyenv", CHOICE, ALIAS], &["WSGI0594", "shop: python-home"]);
+    for home in ["own", "upgraded", "linked", "copy", "nowhere", "silent", "unknown"] {
+        one(&[&format!("WSGIPythonHome /venv/{home}"), ALIAS], &[]);
+    }
+    // Another version has its own program, and a root directory its own files.
+    for options in ["python-home=/venv/13", "chroot=/jail python-home=/venv/pyenv"] {
+        one(&[&format!("WSGIDaemonProcess shop {options}"), CHOICE, ALIAS], &[]);
+    }
+    let uncertain = Facts { own: Installation { release: None, ..facts().own }, ..facts() };
+    assert_said(&said(&[("main", &["WSGIPythonHome /venv/pyenv", ALIAS])], &uncertain), &[], "no release");
 }
 
 #[test]

@@ -33,7 +33,7 @@ pub use daemon::{DaemonGroup, DaemonOptions};
 pub use dir::{DirConfig, HeadMapping};
 pub use directive::{Arguments, Context, Directive, Kind, Merge, OptionRow, Range, Standing, apply};
 pub use interpreter::{Gil, InterpreterOptions, InterpreterSettings, Interpreters};
-pub use lint::{Facts, Python, Seen, SocketDirectory, Step, lint};
+pub use lint::{Facts, Installation, Python, Seen, SocketDirectory, Step, lint};
 pub use place::{Level, Pattern, Place, Surroundings};
 pub use process::{HashSeed, ImportOrigin, ImportScript, ProcessConfig};
 pub use proxies::{Network, PROXY_HEADERS};

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// Major and minor: what a library, an environment and its packages are made for. Patch levels may differ.
+/// Major and minor: what a library, an environment and its packages are made for. Patch levels may differ, as long as the standard
+/// library is that of the library that is linked ([`Installation`](super::Installation)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PythonVersion {
     major: u32,
@@ -54,6 +55,15 @@ pub fn environment_version(text: &str) -> Option<PythonVersion> {
     ["version_info", "version"].into_iter().find_map(|name| PythonVersion::parse(environment_setting(text, name)?))
 }
 
+/// The same with its patch level, `3.13.5`; nothing where that is not said.
+pub(super) fn environment_release(text: &str) -> Option<String> {
+    let said = ["version_info", "version"].into_iter().find_map(|name| environment_setting(text, name))?;
+    let parts: Vec<&str> = said.split('.').take(3).collect();
+    let is_release =
+        parts.len() == 3 && parts.iter().all(|part| part.starts_with(|digit: char| digit.is_ascii_digit()));
+    is_release.then(|| parts.join("."))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,6 +101,15 @@ mod tests {
             assert_eq!(environment_version(text).unwrap().to_string(), "3.13", "{text}");
         }
         assert_eq!(environment_version("home = /opt/python3.13/bin\n"), None);
+        for (text, release) in [
+            ("version = 3.13.5", Some("3.13.5")),
+            ("version_info = 3.13.5.final.0", Some("3.13.5")),
+            ("version = 3.13", None),
+            ("version = 3.13.x", None),
+            ("", None),
+        ] {
+            assert_eq!(environment_release(text).as_deref(), release, "{text}");
+        }
         assert_eq!(environment_setting("a = 1\nhome = /opt/x = y/bin \n", "home"), Some("/opt/x = y/bin"));
     }
 }

@@ -152,9 +152,24 @@ wsgi_test!(what_can_not_be_meant_is_named_at_the_test, embedded, |site| {
         ("WSGIScriptAlias / /nowhere/app.wsgi".to_owned(), &["WSGI0583", "/nowhere/app.wsgi"]),
         ("WSGIDaemonProcess shop home=/nowhere\nWSGIProcessGroup shop".to_owned(), &["WSGI0584", "home \"/nowhere\""]),
         ("WSGIPythonHome /nowhere/venv".to_owned(), &["WSGI0585", "/nowhere/venv"]),
+        (
+            format!("WSGIDaemonProcess shop\n{}", host("WSGIProcessGroup Shop")),
+            &["WSGI0589", "WSGIProcessGroup Shop in the virtual host \"shop.example\"", "mean \"shop\"?"],
+        ),
+        (
+            format!(
+                "{}<VirtualHost *:80>\nServerName b\nWSGIProcessGroup own\n</VirtualHost>",
+                host("WSGIDaemonProcess own")
+            ),
+            &["WSGI0590", "the virtual host \"b\"", "of the virtual host \"shop.example\""],
+        ),
+        ("WSGIDaemonProcess mail threads=0\nWSGIProcessGroup mail".to_owned(), &["WSGI0591", "mail"]),
+        ("WSGIApplicationGroup %{GLOABL}".to_owned(), &["WSGI0592", "httpd.conf:", "mean %{GLOBAL}?"]),
+        ("WSGIPythonHome ${ROOT}/venv".to_owned(), &["WSGI0593", "/venv\"", "of Python 3.99", "-m venv"]),
         (host("WSGITrustedProxyHeaders X-Forwarded-For"), &["WSGI0588", "shop.example", "every client"]),
     ] {
-        let output = tested(Site::new("advice", site.setting).unwrap().files("environ").conf(&lines));
+        let site = Site::new("advice", site.setting).unwrap().file("venv/pyvenv.cfg", "version = 3.99.1\n");
+        let output = tested(site.files("environ").conf(&lines));
         for text in texts {
             assert!(output.contains(text), "{lines}: no {text:?} in:\n{output}");
         }
@@ -167,6 +182,41 @@ wsgi_test!(what_can_not_be_meant_is_named_at_the_test, embedded, |site| {
             .conf(&format!("{shop}{}", host("WSGICallableObject app"))),
     );
     assert!(!fine.contains("WSGI05"), "{fine}");
+});
+
+wsgi_test!(an_environment_of_another_installation_is_named_at_the_test, embedded, |site| {
+    let python = std::env::var("PYO3_PYTHON").unwrap_or_else(|_| "/usr/bin/python3".to_owned());
+    let ask = |what: &str| {
+        let said =
+            std::process::Command::new(&python).args(["-c", &format!("import sys; print({what})")]).output().unwrap();
+        String::from_utf8(said.stdout).unwrap().trim().to_owned()
+    };
+    let (version, own) = (ask("'%d.%d' % sys.version_info[:2]"), ask("sys.base_prefix"));
+    let root = site.root.path().display().to_string();
+    for (prefix, patch, named) in [
+        (format!("{root}/other"), "99", true),
+        // The same folders, by another name.
+        (format!("{root}/linked"), "99", false),
+        (own.clone(), "99", false),
+        (format!("{root}/nowhere"), "99", false),
+        (format!("{root}/other"), &ask("sys.version_info[2]"), false),
+    ] {
+        let text = format!("home = {prefix}/bin\nversion = {version}.{patch}\n");
+        let site = Site::new("advice", site.setting).unwrap().file("venv/pyvenv.cfg", text);
+        site.root.write("venv/lib/readme", "");
+        std::fs::create_dir_all(format!("{root}/other/lib/python{version}/encodings")).unwrap();
+        std::os::unix::fs::symlink(&own, format!("{root}/linked"))
+            .or_else(|_| std::fs::metadata(format!("{root}/linked")).map(drop))
+            .unwrap();
+        let output = tested(site.conf("WSGIDaemonProcess shop python-home=${ROOT}/venv\nWSGIProcessGroup shop"));
+        assert_eq!(output.contains("WSGI05"), named, "{prefix}: {output}");
+        if named {
+            for text in ["WSGI0594", &format!("of Python {version}.99 in {prefix}/bin"), "shop: python-home", "-m venv"]
+            {
+                assert!(output.contains(text), "no {text} in:\n{output}");
+            }
+        }
+    }
 });
 
 wsgi_test!(a_socket_directory_that_children_can_not_enter_is_named, groups, |site| {

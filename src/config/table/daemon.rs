@@ -2,7 +2,7 @@
 
 use super::super::refusal::shown;
 use super::super::{Arguments, Context, DaemonGroup, Directive, Kind, Level, Merge, SectionGroup, Standing};
-use super::daemon_options;
+use super::{daemon_options, warn_of_no_form};
 
 /// What the rows of this theme share.
 const ROW: Directive = Directive {
@@ -81,6 +81,7 @@ pub(super) const PROCESS_GROUP: Directive = Directive {
                 shown(&group)
             ));
         }
+        warn_of_no_form(place, "WSGIProcessGroup ", &group);
         let path = place.section.unwrap_or_default().to_vec();
         if let Some(server) = place.server.as_deref_mut() {
             match place.level {

@@ -108,6 +108,28 @@ fn a_callable_that_is_no_name_is_warned_about() {
 }
 
 #[test]
+fn a_name_that_looks_like_a_form_and_is_none_is_warned_about() {
+    for (line, begin) in [
+        ("WSGIProcessGroup %{GLOABL}", "WSGIProcessGroup \"%{GLOABL}\" is none"),
+        ("WSGIApplicationGroup %{global}", "WSGIApplicationGroup \"%{global}\" is none"),
+        ("WSGIScriptAlias /x /a.wsgi process-group=%{GLOBL}", "WSGIScriptAlias /x: process-group=\"%{GLOBL}\""),
+        ("WSGIScriptAliasMatch ^/x /a.wsgi application-group=%{X}", "WSGIScriptAliasMatch ^/x: application-group="),
+        ("WSGIHandlerScript h /a.wsgi process-group=%{X}", "WSGIHandlerScript h: process-group="),
+    ] {
+        let warnings = Reader::new().loads(line).around.warnings;
+        let named = |said: &String| said.starts_with("WSGI0592") && said.contains(begin);
+        assert!(warnings.len() == 1 && named(&warnings[0]), "{line}: {warnings:?}");
+    }
+    for line in [
+        "WSGIProcessGroup %{RESOURCE}",
+        "WSGIApplicationGroup %{ENV:X}",
+        "WSGIScriptAlias /x /a.wsgi process-group=%{SERVER} application-group=%{HOST}",
+    ] {
+        assert_eq!(Reader::new().loads(line).around.warnings, [""; 0], "{line}");
+    }
+}
+
+#[test]
 fn an_alias_keeps_its_words_and_options() {
     let reader = Reader::new().loads(
         "WSGIScriptAlias /shop \"/srv/my shop/app.wsgi\" process-group=%{GLOBAL} application-group=\"%{RESOURCE}\" \

@@ -22,7 +22,9 @@ mod lines;
 
 use std::time::Duration;
 
-use super::{Directive, OptionRow};
+use super::group::no_form;
+use super::refusal::shown;
+use super::{Directive, OptionRow, Place, Words};
 
 /// Every directive that the module registers with httpd, by name.
 pub static DIRECTIVES: [Directive; 59] = [
@@ -109,6 +111,22 @@ const APPLICATION_GROUP_OPTION: OptionRow = OptionRow {
     range: None,
     doc: "The interpreter: a name of your own, or one of the forms that `WSGIApplicationGroup` knows.",
 };
+
+/// Warns where the name of a group is written like one of the forms, and is none. `line`: how it begins.
+fn warn_of_no_form(place: &mut Place<'_>, line: &str, name: &[u8]) {
+    if let Some(why) = no_form(name) {
+        place.surroundings.warn(format!("WSGI0592: {line}{why}"));
+    }
+}
+
+/// The same for both options of a line that names a script.
+fn warn_of_no_forms(place: &mut Place<'_>, words: &Words<'_>) {
+    for option in ["process-group", "application-group"] {
+        if let Some(name) = words.option(option) {
+            warn_of_no_form(place, &format!("{} {}: {option}=", words.directive(), shown(words.word(0))), name);
+        }
+    }
+}
 
 /// Seconds as a strict decimal number above zero; Python itself counts in whole microseconds, at least one.
 fn seconds(text: &[u8]) -> Option<Duration> {

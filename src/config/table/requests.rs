@@ -3,6 +3,7 @@
 use super::super::group::variable;
 use super::super::refusal::shown;
 use super::super::{Arguments, Context, Directive, HeadMapping, Kind, Merge, Standing};
+use super::warn_of_no_form;
 
 /// What the rows of this theme share.
 const ROW: Directive = Directive {
@@ -40,6 +41,7 @@ pub(super) const APPLICATION_GROUP: Directive = Directive {
           else by httpd's environment. The value may be one of the forms above.\n\
           - anything else is the group's name.",
     apply: |place, words| {
+        warn_of_no_form(place, "WSGIApplicationGroup ", words.value());
         place.dir.application_group = Some(words.value().to_vec());
         if let Some(server) = place.server.as_deref_mut() {
             server.chosen.application_group = true;

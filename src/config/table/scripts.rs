@@ -11,7 +11,7 @@ use super::super::{
     Alias, AliasPattern, Arguments, Context, Directive, HandlerScript, ImportOrigin, ImportScript, Kind, Level, Merge,
     OptionRow, Place, Refusal, ServerConfig, Standing, Words,
 };
-use super::{APPLICATION_GROUP_OPTION, PROCESS_GROUP_OPTION, access};
+use super::{APPLICATION_GROUP_OPTION, PROCESS_GROUP_OPTION, access, warn_of_no_forms};
 
 const ALIAS_OPTIONS: &[OptionRow] = &[
     PROCESS_GROUP_OPTION,
@@ -54,7 +54,7 @@ pub(super) const SCRIPT_ALIAS: Directive = Directive {
     apply: |place, words| {
         let prefix = words.word(0).to_vec();
         let target = target(place, words)?;
-        let alias = alias(words, AliasPattern::Prefix(prefix.clone()), target)?;
+        let alias = alias(place, words, AliasPattern::Prefix(prefix.clone()), target)?;
         warn_about(place, words, &prefix, &alias.target)?;
         let import = import_of(&alias);
         add(place.server(words)?, alias, import);
@@ -86,7 +86,7 @@ pub(super) const SCRIPT_ALIAS_MATCH: Directive = Directive {
             ));
         }
         let target = target(place, words)?;
-        let alias = alias(words, AliasPattern::Regex(pattern, source), target)?;
+        let alias = alias(place, words, AliasPattern::Regex(pattern, source), target)?;
         let import = if alias.target.contains(&b'$') { None } else { import_of(&alias) };
         add(place.server(words)?, alias, import);
         Ok(())
@@ -146,7 +146,8 @@ pub(super) fn below_server_root(place: &mut Place<'_>, words: &Words<'_>, path: 
     Ok(found)
 }
 
-fn alias(words: &Words<'_>, pattern: AliasPattern, target: Vec<u8>) -> Result<Alias, Refusal> {
+fn alias(place: &mut Place<'_>, words: &Words<'_>, pattern: AliasPattern, target: Vec<u8>) -> Result<Alias, Refusal> {
+    warn_of_no_forms(place, words);
     Ok(Alias {
         pattern,
         target,
@@ -305,6 +306,7 @@ pub(super) const HANDLER_SCRIPT: Directive = Directive {
           `Options ExecCGI` is not needed. Upper and lower case of the name are the same, because httpd makes names of \
           handlers lower case.",
     apply: |place, words| {
+        warn_of_no_forms(place, words);
         let script = HandlerScript {
             name: words.word(0).to_vec(),
             path: below_server_root(place, words, words.word(1))?.into_os_string().into_vec(),

@@ -39,6 +39,9 @@ fn sentences(startup: &Startup<'_>) -> Vec<String> {
         children: server::max_daemons(),
         sockets: sockets(startup),
         python: pythons::own(),
+        own: pythons::installation(),
+        environment: &pythons::environment,
+        library: &pythons::standard_library,
         python_of: &|group| pythons::of_group(group, &process),
     };
     lint(servers, &facts)

@@ -7,11 +7,11 @@ use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::config::{
-    DaemonGroup, DaemonOptions, OLDEST_PYTHON, ProcessConfig, Python, PythonVersion, environment_setting,
+    DaemonGroup, DaemonOptions, Installation, OLDEST_PYTHON, ProcessConfig, Python, PythonVersion, environment_setting,
     environment_version,
 };
 use crate::wsgi::Quoted;
@@ -20,6 +20,9 @@ use crate::wsgi::Quoted;
 const OWN: &str = env!("WSGI_PYTHON_VERSION");
 /// The Python of the build.
 const EXECUTABLE: &str = env!("WSGI_PYTHON_EXECUTABLE");
+
+/// Its version with patch level, and its interpreter's size and time of change; empty where the build could not ask.
+const RELEASE: &str = env!("WSGI_PYTHON_RELEASE");
 
 /// A Python that is not the module's.
 #[derive(Debug)]
@@ -44,6 +47,26 @@ pub(super) fn own() -> Python {
     // The build asks for it.
     let version = PythonVersion::parse(OWN).unwrap_or(OLDEST_PYTHON);
     Python { version, free_threaded: cfg!(Py_GIL_DISABLED) }
+}
+
+/// Where it is, as far as that is certain: a package may have brought another patch level since the build.
+pub(super) fn installation() -> Installation {
+    let executable = PathBuf::from(EXECUTABLE);
+    let folder = executable.canonicalize().ok().and_then(|real| Some(real.parent()?.to_owned()));
+    let seen = fs::metadata(&executable).ok().map(|found| format!("{} {}", found.len(), found.mtime()));
+    let release = RELEASE.split_once(' ').filter(|(_, mark)| seen.as_deref() == Some(*mark));
+    Installation {
+        library: folder.and_then(|folder| standard_library(&folder)),
+        release: release.map(|(release, _)| release.to_owned()),
+        executable,
+    }
+}
+
+/// The standard library of the module's version beside a folder of executables; links followed.
+pub(super) fn standard_library(folder: &Path) -> Option<PathBuf> {
+    let prefix = folder.parent()?;
+    let places = ["lib", "lib64"].map(|lib| prefix.join(lib).join(format!("python{OWN}")));
+    places.into_iter().find(|place| place.join("encodings").is_dir())?.canonicalize().ok()
 }
 
 /// The program of the Python that the module was built with, if it is still there and of that version.
@@ -104,7 +127,7 @@ fn version(home: &Path) -> Option<PythonVersion> {
     }
 }
 
-fn environment(home: &Path) -> Option<String> {
+pub(super) fn environment(home: &Path) -> Option<String> {
     Some(String::from_utf8_lossy(&fs::read(home.join("pyvenv.cfg")).ok()?).into_owned())
 }
 

@@ -81,13 +81,13 @@ wsgi_test!(an_application_answers_for_a_process_that_can_not, groups, |site| {
     let site = with_sorry(site, &[502, 503, 504]).mount("/none", "act").mount("/act", "act").mount("/slow", "act");
     let site = site.group("dies", "threads=2").group("none", "threads=0").group("slow", "threads=2 socket-timeout=1");
     let lines = "<Location /act>\n  WSGIProcessGroup dies\n</Location>\n<Location /none>\n  WSGIProcessGroup none\n</Location>\n<Location /slow>\n  WSGIProcessGroup slow\n</Location>\nSetEnv demo.var ${ROOT}/var";
-    let server = site.conf(lines).start();
+    let server = site.conf(lines).expect_log("WSGI0591").start();
     assert_sorry(&server.get("/act/exit?3"), 502, "/act/exit");
     server.wait_log("WSGI0146");
     server.allow_log("WSGI0324");
     server.allow_log("dies");
     assert_sorry(&server.get("/none/pid"), 503, "/none/pid");
-    server.wait_log("WSGI0360");
+    server.wait_log("WSGI0360: ");
     let response = server.get("/slow/hold?one");
     server.root.write("var/go-one", "");
     assert_sorry(&response, 504, "/slow/hold");

@@ -276,17 +276,18 @@ wsgi_test!(groups_that_may_not_be_used_are_a_500, groups, |site| {
     let site = site.files("process").group("main", "");
     let site = site.conf("<VirtualHost *:${PORT}>\n  ServerName one.example\n  WSGIDaemonProcess one\n  WSGIProcessGroup one\n  WSGIScriptAlias / ${APPS}/process/app.wsgi\n</VirtualHost>");
     let site = site.conf("<VirtualHost *:${PORT}>\n  ServerName two.example\n  WSGIScriptAlias / ${APPS}/process/app.wsgi\n  <Location /foreign>\n    WSGIProcessGroup one\n  </Location>\n  <Location /unknown>\n    WSGIProcessGroup nowhere\n  </Location>\n  <Location /case>\n    WSGIProcessGroup Main\n  </Location>\n  <Location /main>\n    WSGIProcessGroup main\n  </Location>\n</VirtualHost>");
-    let server = site.start();
+    let server = site.expect_log("WSGI0589").expect_log("WSGI0590").start();
     assert_eq!(ask(&server, "one.example", "/")["process_group"], "one");
     assert_eq!(ask(&server, "two.example", "/main")["process_group"], "main");
     for (target, number) in [("/foreign", "WSGI0152"), ("/unknown", "WSGI0151"), ("/case", "WSGI0151")] {
         assert_eq!(server.ask(&Request::get(target).header("Host", "two.example")).status, 500, "{target}");
-        server.wait_log(number);
+        server.wait_log(&format!("{number}: "));
     }
 });
 
 wsgi_test!(without_any_group_a_group_is_a_500, groups, |site| {
-    let server = site.app("process").conf("WSGIProcessGroup nowhere").expect_log("WSGI0150").start();
+    let site = site.app("process").conf("WSGIProcessGroup nowhere");
+    let server = site.expect_log("WSGI0589").expect_log("WSGI0150: ").start();
     assert_eq!(server.get("/").status, 500);
 });
 
