@@ -288,7 +288,8 @@ impl Supervisor {
             Ok(told) => told,
             Err(cause) => return self.misunderstood(&cause),
         };
-        self.told_before = std::mem::replace(&mut self.told, told).map(Told::succeeded);
+        let before = std::mem::replace(&mut self.told, told).map(Told::succeeded);
+        self.told_before = before.or(self.told_before.take());
         if let Err(cause) = self.groups.adopt(coming, ids) {
             return self.misunderstood(&cause);
         }
