@@ -42,11 +42,10 @@ impl Board {
         let words = SharedWords::of(descriptor.try_clone()?, layout.words())?;
         let free = RefCell::new((0..layout.seats()).collect());
         let mut board = Board { words, descriptor, layout, first_turns: Vec::new(), free };
-        let next = |slot| board.look(|sight| sight.turn(slot).wrapping_add(1));
+        // Where there was none, children may have begun to count already, for our first ones.
+        let before = u32::from(board.register().is_some_and(|register| register.found()));
+        let next = |slot| board.look(|sight| sight.turn(slot).wrapping_add(before));
         board.first_turns = (0..layout.slots()).map(next).collect();
-        if let Some(register) = board.register() {
-            register.found();
-        }
         (0..layout.slots()).for_each(|slot| board.set_turn(slot, 0));
         Ok(Rc::new(board))
     }
@@ -182,6 +181,23 @@ mod tests {
         let after = Board::new(memory, layout).unwrap();
         let numbers: Vec<_> = std::iter::from_fn(|| after.seat(0)).map(|seat| seat.number).take(6).collect();
         assert!(numbers.contains(&gone.number) && !numbers.contains(&alive.number), "{numbers:?}");
+    }
+
+    #[test]
+    fn turns_go_on_where_another_supervisor_has_left_them() {
+        let layout = BoardLayout::new(2, 1);
+        let memory = sealed(layout.words()).unwrap();
+        let turns = |board: &Board| [0, 1, 2].map(|slot| board.look(|sight| sight.turn(slot)));
+        let before = Board::new(memory.try_clone().unwrap(), layout).unwrap();
+        assert_eq!(turns(&before), [0, 0, 0], "as where nobody has said anything");
+        before.set_turn(1, 4);
+        before.set_turn(2, 4);
+        assert_eq!(turns(&before), [0, 4, 0]);
+        // Workers of before may still have requests.
+        let after = Board::new(memory, layout).unwrap();
+        assert_eq!(turns(&after), [1, 5, 0]);
+        after.set_turn(1, 1);
+        assert_eq!(turns(&after), [1, 6, 0]);
     }
 
     #[test]

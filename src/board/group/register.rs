@@ -42,11 +42,13 @@ impl<'m> Register<'m> {
         (words.len() >= layout.words()).then_some(Register { layout, words })
     }
 
-    /// Says whose form this is. Before, nothing in it is read.
-    pub fn found(&self) {
+    /// Says whose form this is. Before, nothing is read of who has which seat. Answers whether it was said before.
+    pub fn found(&self) -> bool {
+        let before = self.words.first().is_some_and(|word| word.load(Ordering::Acquire) == VERSION);
         self.put(2, u32::try_from(self.layout.threads).unwrap_or(u32::MAX));
         self.put(1, u32::try_from(self.layout.slots).unwrap_or(u32::MAX));
         self.put(0, VERSION);
+        before
     }
 
     /// Gives a seat to a worker that is about to start in this place: what its last one wrote is gone.
