@@ -1,10 +1,11 @@
 //! A server of httpd's configuration, and what httpd says about itself: MPM, state, version line.
 
-use std::ffi::{CStr, c_int};
+use std::ffi::{CStr, c_int, c_void};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::time::Duration;
 
+use super::boundary::attempt;
 use super::config_record::{Typed, slot};
 use super::pool::{InnerNul, Pool, bytes};
 use crate::bindings as raw;
@@ -239,6 +240,26 @@ pub(crate) fn is_threaded() -> bool {
 /// Does the MPM keep connections, between requests, without a thread for each?
 pub(crate) fn is_async() -> bool {
     query(raw::AP_MPMQ_IS_ASYNC).is_some_and(|kind| kind != 0)
+}
+
+/// Has a thread of the MPM's run `work` after about so long. False where the MPM has no timers (worker, prefork). What is still to come when
+/// the child ends is not run. For any thread of a child that serves.
+pub(crate) fn after(delay: Duration, work: fn()) -> bool {
+    let delay = raw::apr_time_t::try_from(delay.as_micros()).unwrap_or(raw::apr_time_t::MAX);
+    let baton = Box::into_raw(Box::new(work));
+    // SAFETY: `run_timer` takes the baton, once, or nobody does.
+    let status = unsafe { raw::ap_mpm_register_timed_callback(delay, Some(run_timer), baton.cast()) };
+    if status != 0 {
+        // SAFETY: made above, and not taken.
+        drop(unsafe { Box::from_raw(baton) });
+    }
+    status == 0
+}
+
+unsafe extern "C" fn run_timer(baton: *mut c_void) {
+    // SAFETY: what `after` has made; the MPM gives it once.
+    let work = unsafe { Box::from_raw(baton.cast::<fn()>()) };
+    attempt("timer", *work);
 }
 
 fn query(code: u32) -> Option<c_int> {

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
-use super::connection::{Idle, Open};
+use super::connection::{Connection, Idle, Open, WINDOW_KEPT};
 use super::group::{Group, Groups};
 use super::parent;
-use crate::apache::{Level, Pool, Server, log_main};
+use crate::apache::{Level, Pool, Server, log_main, server};
 use crate::board::{InFlight, Layout, Row, States, Tally};
 use crate::os::memory::{SharedWords, ring, sleep_on};
 
@@ -25,7 +25,14 @@ pub(super) struct Child {
     pub(super) open: Arc<Open>,
     counts: Counts,
     stopping: AtomicBool,
+    /// The MPM's timers.
+    later: Option<Later>,
+    /// One is set, to close connections whose windows nobody needs.
+    tidies: AtomicBool,
 }
+
+/// Has something run after so long; false where that can't be.
+type Later = fn(Duration, fn()) -> bool;
 
 /// Its part in the counts of requests in flight.
 struct Counts {
@@ -46,7 +53,7 @@ pub(crate) fn start(pool: Pool<'_>, _main: &Server<'_>) {
     let Some(groups) = parent::inherited() else { return };
     match Child::new(groups) {
         Ok(child) => {
-            CHILD.get_or_init(|| child);
+            CHILD.get_or_init(|| Child { later: Some(server::after), ..child });
             // The pool goes when the child has ended its requests and threads.
             pool.on_cleanup(|| {
                 if let Some(child) = CHILD.get() {
@@ -79,7 +86,37 @@ impl Child {
             let most = usize::try_from(group.limit()).unwrap_or(usize::MAX).saturating_add(4);
             group.sockets.iter().map(move |_| Idle::new(most))
         });
-        Ok(Child { idle: idle.collect(), open: Arc::default(), counts, stopping: AtomicBool::new(false), groups })
+        Ok(Child {
+            idle: idle.collect(),
+            open: Arc::default(),
+            counts,
+            stopping: AtomicBool::new(false),
+            later: None,
+            tidies: AtomicBool::new(false),
+            groups,
+        })
+    }
+
+    /// Keeps a connection whose request, counted at this place, is over.
+    pub(super) fn keep(&self, connection: Connection, place: &Place<'_>) {
+        let Some(idle) = self.idle(place.column()) else { return };
+        let has_window = connection.has_window();
+        idle.keep(connection, place.turn());
+        if has_window {
+            self.tidy_later();
+        }
+    }
+
+    /// Requests that come later tidy, too; but memory is to be given back where none come. Not every MPM has timers.
+    fn tidy_later(&self) {
+        let Some(later) = self.later.filter(|_| !self.tidies.swap(true, Ordering::Relaxed)) else { return };
+        later(WINDOW_KEPT + Duration::from_millis(500), || {
+            let Some(child) = CHILD.get() else { return };
+            child.tidies.store(false, Ordering::Relaxed);
+            if child.idle.iter().filter(|idle| idle.tidy()).count() > 0 {
+                child.tidy_later();
+            }
+        });
     }
 
     /// The idle connections of a column.

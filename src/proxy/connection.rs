@@ -19,7 +19,7 @@ use crate::wire::{FrameError, FromChild, FromWorker, Hello, Reader};
 const SEND_BUFFER: usize = 256 * 1024;
 
 /// A window takes memory: a connection that has one is closed where it is not needed for so long.
-const WINDOW_KEPT: Duration = Duration::from_secs(10);
+pub(super) const WINDOW_KEPT: Duration = Duration::from_secs(5);
 
 /// A connection that has greeted. One request at a time.
 #[derive(Debug)]
@@ -219,6 +219,10 @@ impl Connection {
         bytes.ok_or_else(|| "a PART frame that is none of its window".to_owned())
     }
 
+    pub(super) fn has_window(&self) -> bool {
+        self.window.is_some()
+    }
+
     /// The descriptor of a FILE frame.
     pub(super) fn descriptor(&mut self) -> Option<OwnedFd> {
         self.descriptors.pop_front()
@@ -303,6 +307,11 @@ impl Kept {
         }
         turn == self.turn
     }
+
+    /// Takes those out whose window was not needed for long.
+    fn unneeded(&mut self) -> impl Iterator<Item = Connection> {
+        self.list.extract_if(.., |one| one.unused.is_some_and(|since| since.elapsed() > WINDOW_KEPT))
+    }
 }
 
 impl Idle {
@@ -323,12 +332,11 @@ impl Idle {
 
     /// Keeps a connection whose request is over, to the process that has this turn.
     pub(super) fn keep(&self, mut connection: Connection, turn: u32) {
-        connection.unused = connection.window.is_some().then(Instant::now);
+        connection.unused = connection.has_window().then(Instant::now);
         let mut surplus = Vec::new();
         let mut kept = self.connections();
         let of_turn = kept.is_of(turn, &mut surplus);
-        let long = |one: &mut Connection| one.unused.is_some_and(|since| since.elapsed() > WINDOW_KEPT);
-        surplus.extend(kept.list.extract_if(.., long));
+        surplus.extend(kept.unneeded());
         if of_turn && kept.list.len() < self.most && connection.is_empty() {
             kept.list.push(connection);
         } else {
@@ -337,6 +345,17 @@ impl Idle {
         drop(kept);
         // Closing takes another lock.
         drop(surplus);
+    }
+
+    /// Closes those whose window nobody needs; answers whether others with one are left.
+    pub(super) fn tidy(&self) -> bool {
+        let mut kept = self.connections();
+        let surplus: Vec<Connection> = kept.unneeded().collect();
+        let left = kept.list.iter().any(Connection::has_window);
+        drop(kept);
+        // As above.
+        drop(surplus);
+        left
     }
 
     /// Closes them all: their process is ending.

@@ -147,8 +147,8 @@ pub(super) fn exchange(
                 let (outcome, usable) = relay(&mut connection, client, rules);
                 // A refusal ends the connection: marks count what was begun, and the child what it sent.
                 let usable = usable && !matches!(outcome, Outcome::Refused);
-                if let Some(idle) = child.idle(place.column()).filter(|_| usable) {
-                    idle.keep(connection, place.turn());
+                if usable {
+                    child.keep(connection, &place);
                 }
                 outcome
             }

@@ -189,6 +189,26 @@ wsgi_test!(large_bodies_both_ways_do_not_block_each_other, groups, |site| {
     }
 });
 
+wsgi_test!(the_memory_of_large_answers_is_given_back_where_nobody_asks_any_more, groups, |site| {
+    const APP: &str = "\
+def application(environ, start_response):
+    start_response('200 OK', [])
+    return [b'x' * int(environ['QUERY_STRING'])]
+";
+    let site = site.file("apps/size/app.wsgi", APP).group("shop", "");
+    let server = site.conf("WSGIProcessGroup shop\nWSGIScriptAlias / ${APPS}/size/app.wsgi").start();
+    let shared = || {
+        let maps = |child| std::fs::read_to_string(format!("/proc/{child}/maps")).unwrap();
+        server.children().into_iter().map(|child| maps(child).matches("memfd:wsgi-words").count()).sum::<usize>()
+    };
+    server.get("/?1").ok();
+    let before = shared();
+    assert_eq!(server.get("/?500000").ok().len(), 500_000);
+    assert_eq!(shared(), before + 1);
+    until("the memory is given back", || (shared() == before).then_some(()));
+    assert_eq!(server.get("/?500000").ok().len(), 500_000);
+});
+
 wsgi_test!(error_pages_can_be_httpds, groups, |site| {
     let site = site.group("shop", "").conf("WSGIProcessGroup shop").mount("/on", "scripted").mount("/off", "scripted");
     let site = site.file("htdocs/sorry.txt", "sorry").conf("Alias /sorry.txt ${ROOT}/htdocs/sorry.txt");
