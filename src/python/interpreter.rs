@@ -229,7 +229,10 @@ impl Interpreter {
     /// another state that is attached meanwhile.
     #[cfg(Py_3_12)]
     fn delete_cleared(&self, states: &HashSet<ThreadState>, own: ThreadState) {
-        let Some(stand_in) = self.lend_state() else { unreachable!("out of memory") };
+        let Some(stand_in) = self.lend_state() else {
+            // Out of memory: then that is lost.
+            return delete(states);
+        };
         // SAFETY: attached with `own`.
         unsafe { ffi::PyEval_SaveThread() };
         // SAFETY: a fresh state that nobody else uses.

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::{OLDEST_PYTHON, PythonVersion, environment_version};
 
-/// The version that the module is linked with: an environment of another one can't be used. Patch levels may differ.
+/// The version that the module is linked with: an environment of another one can't be used (of another patch level: `config::lint`).
 const VERSION: &str = env!("WSGI_PYTHON_VERSION");
 /// The Python that the module was built with: names the installation whose library is linked.
 const EXECUTABLE: &str = env!("WSGI_PYTHON_EXECUTABLE");
