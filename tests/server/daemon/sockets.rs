@@ -355,9 +355,9 @@ wsgi_test!(removed_sockets_are_made_anew_by_a_graceful_restart, groups, |site| {
     let new = sockets(&server, "run");
     assert!(new.len() == 2 && !old.contains(&new[0]), "{old:?} {new:?}");
     // Another file in its place is as good as none.
+    let before = pid(&server);
     std::fs::remove_file(&new[0]).unwrap();
     drop(std::os::unix::net::UnixListener::bind(&new[0]).unwrap());
-    let before = pid(&server);
     server.graceful();
     replaced(&server, before);
     server.allow_log("WSGI0117");
