@@ -26,8 +26,8 @@ pub(crate) fn translate(request: &mut Request<'_>) -> Answer {
     }
     let server = request.server();
     let Some(config) = server.config::<ServerConfig>() else { return Answer::DECLINED };
-    let numbered = config.aliases.iter().enumerate();
-    let found = numbered.into_iter().find_map(|(place, alias)| Some((place, alias, file(alias, request.uri())?)));
+    let mut numbered = config.aliases.iter().enumerate();
+    let found = numbered.find_map(|(place, alias)| Some((place, alias, file(alias, request.uri())?)));
     let Some((place, alias, (file, rest))) = found else { return Answer::DECLINED };
     let rest = rest.to_vec();
     let done = map(request, &file, &rest)
