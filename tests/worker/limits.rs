@@ -198,13 +198,15 @@ fn processor_time_is_limited() {
 
 #[test]
 fn too_little_memory_for_the_threads_is_told_with_its_remedy() {
-    for (memory, space) in [(Some(60 << 20), None), (None, Some(400 << 20))] {
+    // Not one stack fits, and all else does: with little left, whatever else needs memory may be what fails.
+    for (memory, space) in [(Some(200 << 20), None), (None, Some(1 << 30))] {
         let starting = start(APP).options(|options| {
-            (options.threads, options.memory_limit, options.virtual_memory_limit) = (Some(50), memory, space);
+            (options.threads, options.stack_size) = (Some(50), Some(1 << 30));
+            (options.memory_limit, options.virtual_memory_limit) = (memory, space);
         });
         let Some(worker) = starting.run() else { return };
         let Some(FromWorker::Unfit { cause }) = worker.hear_of_life() else { panic!("{:#?}", worker.log()) };
-        let begin = "WSGI0407: the worker can't serve: threads can't be started (50 with stacks of 8 MiB): ";
+        let begin = "WSGI0407: the worker can't serve: threads can't be started (50 with stacks of 1024 MiB): ";
         assert!(cause.starts_with(begin), "{cause}");
         let option = if memory.is_some() { "memory-limit" } else { "virtual-memory-limit" };
         let end = format!("; raise {option}, or have fewer threads or a smaller stack-size");
